@@ -1,0 +1,1 @@
+"""Simulation: backends, terrains, factors, the vectorized environment, the simulated field robot, data collection."""

@@ -1,0 +1,201 @@
+"""Collects data for the dynamics model: every robot walks every terrain for 20 s, one file a task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from tensordict import TensorDict
+
+import robots
+from sim.config import CommandConfig, EnvConfig
+from sim.env import QuadrupedEnv
+from sim.factors import (
+    DYNAMICS_RANGES,
+    FACTOR_NAMES,
+    FACTOR_UNITS,
+    POLICY_RANGES,
+    RobotFactors,
+    TerrainFactors,
+    task_sequence,
+)
+from sim.mujoco_backend import MujocoSimulator
+from sim.terrain import KINDS, TerrainWorld, name
+
+SCHEMA = 1
+SIGNALS = {
+    "angular_velocity": 3,
+    "projected_gravity": 3,
+    "joint_position": 12,
+    "joint_velocity": 12,
+    "action": 12,
+    "torque": 12,
+    "command": 3,
+}
+TERRAINS = (
+    TerrainFactors("flat"),
+    TerrainFactors("flat", friction=0.4),
+    TerrainFactors("rough", 3),
+    TerrainFactors("slope", 3),
+    TerrainFactors("stairs", 1),
+    TerrainFactors("stairs", 3),
+    TerrainFactors("stairs", 5),
+    TerrainFactors("blocks", 4),
+)
+
+
+@dataclass
+class CollectConfig:
+    """Collect walking data over the grid of robots and terrains.
+
+    Attributes:
+        policy: ONNX policy that walks; it sees no contexts.
+        out: folder for the task files; finished tasks found there are kept.
+        robot: which robot.
+        num_robots: conditions; the first is the nominal robot, half of the others lie in the policy's range.
+        seconds: length of a task, s.
+        exploration: std of the noise added to actions.
+        command_period: s between new velocity commands.
+        batch: tasks simulated at once.
+    """
+
+    policy: Path = Path("models/go1/vanilla.onnx")
+    out: Path = Path("runs/data")
+    robot: str = "go1"
+    num_robots: int = 160
+    seconds: float = 20.0
+    exploration: float = 0.15
+    command_period: float = 2.5
+    batch: int = 640
+    threads: int = 0
+    seed: int = 1
+    terrains: tuple[TerrainFactors, ...] = field(default=TERRAINS)
+
+
+def terrain_name(terrain: TerrainFactors) -> str:
+    """Return the terrain's name; slippery flat ground has its own."""
+    return "slippery" if terrain.friction < 0.5 else name(terrain.kind, terrain.level)
+
+
+def draw_robots(count: int, seed: int) -> np.ndarray:
+    """Return the robots of a collection, (count, 12): nominal first, then the policy's and the wide range in turn."""
+    rng = np.random.default_rng(seed)
+    narrow, wide = POLICY_RANGES.sample(rng, count), DYNAMICS_RANGES.sample(rng, count)
+    rows = np.where((np.arange(count) % 2 == 0)[:, None], narrow, wide)
+    rows[0] = RobotFactors().as_array()
+    return rows
+
+
+def collect(config: CollectConfig, act: Callable[[TensorDict], torch.Tensor]) -> Iterator[tuple[int, int, float]]:
+    """Write the task files that are missing; yield (tasks done, tasks in all, falls a minute) after each batch."""
+    config.out.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(config.policy.read_bytes()).hexdigest()
+    conditions = draw_robots(config.num_robots, config.seed)
+    tasks = list(enumerate(task_sequence(config.num_robots, len(config.terrains))))
+    missing = [task for task in tasks if not task_path(config.out, task[0]).exists()]
+    done = len(tasks) - len(missing)
+    for start in range(0, len(missing), config.batch):
+        chunk = missing[start : start + config.batch]
+        robot_ids = np.array([robot for _, (robot, _) in chunk])
+        terrain_ids = np.array([terrain for _, (_, terrain) in chunk])
+        record, falls = _walk(config, conditions[robot_ids], [config.terrains[t] for t in terrain_ids], act, start)
+        for row, (task, (robot, terrain)) in enumerate(chunk):
+            _write(config, task, robot, terrain, conditions[robot], {k: v[:, row] for k, v in record.items()}, digest)
+        done += len(chunk)
+        yield done, len(tasks), falls
+
+
+def task_path(folder: Path, task: int) -> Path:
+    """Return the file of a task."""
+    return folder / f"task_{task:05d}.safetensors"
+
+
+def _walk(
+    config: CollectConfig,
+    factors: np.ndarray,
+    terrains: list[TerrainFactors],
+    act: Callable[[TensorDict], torch.Tensor],
+    seed: int,
+) -> tuple[dict[str, np.ndarray], float]:
+    """Simulate one batch of tasks; return signals (T, n, size) and falls a minute."""
+    count, spec = len(factors), robots.load(config.robot)
+    setup = EnvConfig(robot=config.robot, num_envs=count, threads=config.threads, seed=config.seed + seed)
+    setup.commands = CommandConfig(period=config.command_period)
+    sim = MujocoSimulator(spec, TerrainWorld(setup.terrain.seed), count, config.threads)
+    env = QuadrupedEnv(setup, spec, sim)
+    kinds = np.array([KINDS.index(t.kind) for t in terrains])
+    levels, friction = np.array([t.level for t in terrains]), np.array([t.friction for t in terrains])
+    env.assign(kinds, levels, factors, friction)
+    generator = torch.Generator().manual_seed(config.seed + seed)
+    steps, falls = round(config.seconds / spec.control_dt), 0
+    record = {key: np.zeros((steps, count, size), np.float32) for key, size in SIGNALS.items()}
+    record["segment"] = np.zeros((steps, count), np.int32)
+    segment = np.zeros(count, np.int32)
+    for t in range(steps):
+        action = act(env.get_observations())
+        action = action + config.exploration * torch.randn(action.shape, generator=generator)
+        for key, value in _signals(env, action).items():
+            record[key][t] = value
+        record["segment"][t] = segment
+        _, _, done, extras = env.step(action)
+        segment += done.numpy()
+        falls += int((done & ~extras["time_outs"]).sum())
+    return record, falls / (count * config.seconds / 60.0)
+
+
+def _signals(env: QuadrupedEnv, action: torch.Tensor) -> dict[str, np.ndarray]:
+    """Return the signals at the start of a step; the torque is that at the end of the step before."""
+    values = {
+        "angular_velocity": env.sim.root_angular_velocity,
+        "projected_gravity": env.gravity,
+        "joint_position": env.joint_offset,
+        "joint_velocity": env.sim.joint_velocity,
+        "action": action,
+        "torque": env.sim.joint_torque,
+        "command": env.command,
+    }
+    return {key: value.numpy() for key, value in values.items()}
+
+
+def _write(
+    config: CollectConfig,
+    task: int,
+    robot: int,
+    terrain: int,
+    factors: np.ndarray,
+    signals: dict[str, np.ndarray],
+    policy_sha256: str,
+) -> None:
+    """Write one task file, atomically."""
+    spec, ground = robots.load(config.robot), config.terrains[terrain]
+    meta = {
+        "schema": SCHEMA,
+        "kind": "task",
+        "robot": spec.name,
+        "robot_digest": spec.digest(),
+        "control_dt": spec.control_dt,
+        "robot_id": robot,
+        "terrain_id": terrain,
+        "robot_factors": dict(zip(FACTOR_NAMES, map(float, factors), strict=True)),
+        "factor_units": FACTOR_UNITS,
+        "terrain": {
+            "name": terrain_name(ground),
+            "kind": ground.kind,
+            "level": ground.level,
+            "friction": ground.friction,
+        },
+        "seed": config.seed,
+        "policy_sha256": policy_sha256,
+    }
+    path = task_path(config.out, task)
+    partial = path.with_suffix(".partial")
+    arrays = {key: np.ascontiguousarray(value) for key, value in signals.items()}
+    save_file(arrays, partial, metadata={"dmcm": json.dumps(meta)})
+    os.replace(partial, path)

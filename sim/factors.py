@@ -1,0 +1,151 @@
+"""What may differ from one robot, or one terrain, to the next: names, units, ranges, and sequences of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+
+import numpy as np
+
+
+def _factor(nominal: float, unit: str) -> float:
+    return field(default=nominal, metadata={"unit": unit})
+
+
+@dataclass(frozen=True)
+class RobotFactors:
+    """The condition of one robot; the defaults are the nominal robot.
+
+    Attributes:
+        payload: added mass on the trunk, kg.
+        payload_x, payload_y: shift of the payload from its mount, trunk frame, m.
+        kp_scale, kd_scale: factors on the nominal joint gains.
+        torque_limit_scale: factor on the joint torque limits.
+        weak_leg_fl ... weak_leg_rr: strength of a leg's motors, a factor on all torque they make (1 is healthy).
+        joint_friction: dry friction of every joint, N m.
+        latency: from a joint command to its effect, s.
+    """
+
+    payload: float = _factor(0.0, "kg")
+    payload_x: float = _factor(0.0, "m")
+    payload_y: float = _factor(0.0, "m")
+    kp_scale: float = _factor(1.0, "x")
+    kd_scale: float = _factor(1.0, "x")
+    torque_limit_scale: float = _factor(1.0, "x")
+    weak_leg_fl: float = _factor(1.0, "x")
+    weak_leg_fr: float = _factor(1.0, "x")
+    weak_leg_rl: float = _factor(1.0, "x")
+    weak_leg_rr: float = _factor(1.0, "x")
+    joint_friction: float = _factor(0.0, "N m")
+    latency: float = _factor(0.0, "s")
+
+    def as_array(self) -> np.ndarray:
+        """Return the values in the order of `FACTOR_NAMES`, (12,)."""
+        return np.array([getattr(self, name) for name in FACTOR_NAMES])
+
+    @classmethod
+    def from_array(cls, values: np.ndarray) -> RobotFactors:
+        """Return the factors held in an array in the order of `FACTOR_NAMES`, (12,)."""
+        return cls(**dict(zip(FACTOR_NAMES, map(float, values), strict=True)))
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the values by name."""
+        return asdict(self)
+
+
+FACTOR_NAMES = tuple(f.name for f in fields(RobotFactors))
+FACTOR_UNITS = {f.name: f.metadata["unit"] for f in fields(RobotFactors)}
+WEAK_LEGS = tuple(FACTOR_NAMES.index(f"weak_leg_{leg}") for leg in ("fl", "fr", "rl", "rr"))
+
+
+@dataclass(frozen=True)
+class FactorRanges:
+    """Uniform ranges (low, high) of the robot factors; `weak_leg` holds for one leg, drawn with `weak_leg_chance`."""
+
+    payload: tuple[float, float]
+    payload_shift: tuple[float, float]
+    kp_scale: tuple[float, float]
+    kd_scale: tuple[float, float]
+    torque_limit_scale: tuple[float, float]
+    weak_leg: tuple[float, float]
+    weak_leg_chance: float
+    joint_friction: tuple[float, float]
+    latency: tuple[float, float]
+
+    def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return `count` robots as rows in the order of `FACTOR_NAMES`, (count, 12)."""
+        values = np.tile(RobotFactors().as_array(), (count, 1))
+        spans = {
+            "payload": self.payload,
+            "payload_x": self.payload_shift,
+            "payload_y": self.payload_shift,
+            "kp_scale": self.kp_scale,
+            "kd_scale": self.kd_scale,
+            "torque_limit_scale": self.torque_limit_scale,
+            "joint_friction": self.joint_friction,
+            "latency": self.latency,
+        }
+        for name, (low, high) in spans.items():
+            values[:, FACTOR_NAMES.index(name)] = rng.uniform(low, high, count)
+        legs = np.asarray(WEAK_LEGS)[rng.integers(0, 4, count)]
+        strength = np.where(rng.random(count) < self.weak_leg_chance, rng.uniform(*self.weak_leg, count), 1.0)
+        values[np.arange(count), legs] = strength
+        return values
+
+    def contains(self, values: np.ndarray) -> np.ndarray:
+        """Return which rows of `values` (n, 12) lie inside the ranges, (n,) bool."""
+        column = {name: values[:, i] for i, name in enumerate(FACTOR_NAMES)}
+        inside = np.ones(len(values), dtype=bool)
+        for name in ("payload", "kp_scale", "kd_scale", "torque_limit_scale", "joint_friction", "latency"):
+            low, high = getattr(self, name)
+            inside &= (column[name] >= low - 1e-9) & (column[name] <= high + 1e-9)
+        healthy = 1.0 if self.weak_leg_chance == 0 else self.weak_leg[0]
+        return inside & (values[:, list(WEAK_LEGS)].min(axis=1) >= healthy - 1e-9)
+
+
+# The policy's range is the narrower one, as in the paper, so that the demo's robots lie outside it.
+POLICY_RANGES = FactorRanges(
+    payload=(0.0, 1.0),
+    payload_shift=(-0.05, 0.05),
+    kp_scale=(0.8, 1.2),
+    kd_scale=(0.8, 1.2),
+    torque_limit_scale=(0.9, 1.0),
+    weak_leg=(0.9, 1.0),
+    weak_leg_chance=0.3,
+    joint_friction=(0.0, 0.3),
+    latency=(0.0, 0.01),
+)
+DYNAMICS_RANGES = FactorRanges(
+    payload=(0.0, 3.0),
+    payload_shift=(-0.05, 0.05),
+    kp_scale=(0.6, 1.3),
+    kd_scale=(0.6, 1.4),
+    torque_limit_scale=(0.6, 1.0),
+    weak_leg=(0.6, 1.0),
+    weak_leg_chance=0.4,
+    joint_friction=(0.0, 0.5),
+    latency=(0.0, 0.02),
+)
+
+
+@dataclass(frozen=True)
+class TerrainFactors:
+    """The ground of one task.
+
+    Attributes:
+        kind: one of `sim.terrain.KINDS`.
+        level: difficulty, 0 ... `sim.terrain.LEVELS` - 1.
+        friction: sliding friction of the feet on it.
+    """
+
+    kind: str = "flat"
+    level: int = 0
+    friction: float = 0.8
+
+
+def task_sequence(num_robots: int, num_terrains: int) -> Iterator[tuple[int, int]]:
+    """Yield every (robot, terrain) pair once, consecutive pairs differing in exactly one of the two."""
+    for robot in range(num_robots):
+        terrains = range(num_terrains) if robot % 2 == 0 else reversed(range(num_terrains))
+        for terrain in terrains:
+            yield robot, terrain

@@ -1,0 +1,138 @@
+import logging
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rsl_rl")
+import torch
+
+import robots
+from robots import observation
+from robots.kinematics import projected_gravity
+from sim import rewards
+from sim.config import EnvConfig, RewardConfig
+from sim.env import CONTEXT_SIZE, ContextTable, QuadrupedEnv
+from sim.factors import POLICY_RANGES, RobotFactors
+from sim.mujoco_backend import MujocoSimulator
+from sim.terrain import KINDS, LEVELS, TerrainWorld, tile_center
+
+SPEC = robots.load("go1")
+WORLD = TerrainWorld()
+
+
+def make_env(count=16, contexts=None, **changes):
+    config = EnvConfig(num_envs=count, threads=1, **changes)
+    return QuadrupedEnv(config, SPEC, MujocoSimulator(SPEC, WORLD, count, 1), contexts)
+
+
+def test_observation_groups_have_their_sizes_and_are_finite():
+    env = make_env()
+    for _ in range(5):
+        obs, reward, done, extras = env.step(torch.randn(16, 12))
+    assert obs["proprioception"].shape == (16, 45)
+    assert obs["robot_context"].shape == obs["terrain_context"].shape == (16, CONTEXT_SIZE)
+    assert all(bool(value.isfinite().all()) for value in obs.values())
+    assert reward.shape == done.shape == extras["time_outs"].shape == (16,)
+
+
+def test_the_policy_sees_what_the_definition_says_of_the_simulators_state():
+    env = make_env(4)
+    env.noise[:] = 0.0
+    obs, *_ = env.step(0.3 * torch.randn(4, 12))
+    for i in range(4):
+        values = {
+            "angular_velocity": env.sim.root_angular_velocity[i].numpy(),
+            "projected_gravity": projected_gravity(env.sim.root_quaternion[i].numpy()),
+            "command": env.command[i].numpy(),
+            "joint_position": env.sim.joint_position[i].numpy() - SPEC.default_position,
+            "joint_velocity": env.sim.joint_velocity[i].numpy(),
+            "last_action": env.action[i].numpy(),
+        }
+        scale = np.array(observation.scales(observation.PROPRIOCEPTION))
+        expected = observation.assemble(observation.PROPRIOCEPTION, values, scale, np.concatenate)
+        assert np.allclose(obs["proprioception"][i].numpy(), expected, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_run():
+    runs = []
+    for _ in range(2):
+        env = make_env(8, seed=3)
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(20):
+            obs, reward, *_ = env.step(torch.randn(8, 12, generator=generator))
+        runs.append((obs["critic"], reward))
+    assert torch.equal(runs[0][0], runs[1][0]) and torch.equal(runs[0][1], runs[1][1])
+
+
+def test_a_diverged_simulation_is_reset_alone_counted_and_logged(caplog):
+    env, twin = make_env(6), make_env(6)
+    env.step(torch.zeros(6, 12)), twin.step(torch.zeros(6, 12))
+    env.sim.batch.bind("qvel")[2, 7] = np.nan
+    with caplog.at_level(logging.WARNING):
+        obs, reward, done, extras = env.step(torch.zeros(6, 12))
+    twin.step(torch.zeros(6, 12))
+    assert done.tolist() == [False, False, True, False, False, False]
+    assert not extras["time_outs"][2] and env.num_diverged == 1 and "diverged" in caplog.text
+    assert all(bool(value.isfinite().all()) for value in obs.values()) and bool(reward.isfinite().all())
+    others = [0, 1, 3, 4, 5]
+    assert torch.equal(env.sim.joint_position[others], twin.sim.joint_position[others])
+    for _ in range(10):
+        obs, reward, *_ = env.step(torch.zeros(6, 12))
+    assert env.num_diverged == 1 and all(bool(value.isfinite().all()) for value in obs.values())
+
+
+def test_a_fall_is_no_timeout_and_a_timeout_is_no_fall():
+    env = make_env(4, push_speed=0.0)
+    env.assign(
+        np.full(4, KINDS.index("flat")), np.zeros(4, int), np.tile(RobotFactors().as_array(), (4, 1)), np.ones(4)
+    )
+    env.sim.batch.bind("qpos")[1, 3:7] = [0.0, 1.0, 0.0, 0.0]  # on its back
+    env.episode_length_buf[2] = env.max_episode_length - 1
+    _, _, done, extras = env.step(torch.zeros(4, 12))
+    assert done.tolist() == [False, True, True, False]
+    assert extras["time_outs"].tolist() == [False, False, True, False]
+
+
+def test_a_robot_that_leaves_its_tile_times_out_and_goes_up_a_level():
+    env = make_env(2, push_speed=0.0)
+    env.curriculum.kind[:] = KINDS.index("stairs")
+    env.curriculum.level[:] = 1
+    env._reset(env.everyone)
+    env.step(torch.zeros(2, 12))
+    env.sim.batch.bind("qpos")[0, 0] = tile_center("stairs", 0)[0] + 4.45
+    env.sim.batch.bind("qpos")[0, 2] = 0.33
+    _, _, done, extras = env.step(torch.zeros(2, 12))
+    assert done.tolist() == [True, False] and extras["time_outs"].tolist() == [True, False]
+    assert env.curriculum.level.tolist() == [2, 1]
+
+
+def test_rewards_are_switched_by_their_weights():
+    off = RewardConfig(**{name: 0.0 for name in vars(RewardConfig())})
+    env = make_env(4, rewards=off)
+    _, reward, *_ = env.step(torch.randn(4, 12))
+    assert env.weights == {} and torch.equal(reward, torch.zeros(4))
+    assert set(vars(RewardConfig())) == set(rewards.FUNCTIONS)
+
+
+def test_tracking_reward_prefers_the_commanded_velocity():
+    env = make_env(2, push_speed=0.0)
+    env.command[:, 0] = torch.tensor([0.0, 0.8])
+    env.command[:, 1] = 0.0
+    env.base_linear_velocity[:] = 0.0
+    value = rewards.FUNCTIONS["tracking_lin_vel"](env)
+    assert value[0] == 1.0 and value[1] < 0.2
+
+
+def test_contexts_belong_to_the_robot_and_the_tile():
+    rng = np.random.default_rng(0)
+    factors = POLICY_RANGES.sample(rng, 5)
+    table = ContextTable(
+        factors, rng.standard_normal((5, CONTEXT_SIZE)), rng.standard_normal((len(KINDS), LEVELS, CONTEXT_SIZE))
+    )
+    env = make_env(12, contexts=table, context_noise=0.0)
+    for i in range(12):
+        row = np.abs(factors - env.factors[i]).sum(axis=1).argmin()
+        assert np.allclose(env.robot_context[i], table.robot_contexts[row], atol=1e-6)
+        tile = table.terrain_contexts[env.curriculum.kind[i], env.curriculum.level[i]]
+        assert np.allclose(env.terrain_context[i], tile, atol=1e-6)
+    assert np.allclose(table.nearest_robot(factors[[3, 1]]), table.robot_contexts[[3, 1]])

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+import torch
+
+import robots
+from sim.factors import FACTOR_NAMES, RobotFactors
+from sim.mujoco_backend import MujocoSimulator
+from sim.terrain import BOXED, TerrainWorld, tile_center
+
+SPEC = robots.load("go1")
+WORLD = TerrainWorld()
+
+
+def simulator(factors, at=None):
+    """Return a simulator of robots that stand in the default pose, with the given factors, on flat ground or `at`."""
+    count = len(factors)
+    sim = MujocoSimulator(SPEC, WORLD, count, threads=1)
+    ids = np.arange(count)
+    sim.set_factors(ids, np.stack([f.as_array() for f in factors]), np.full(count, 0.8))
+    xy = np.tile(tile_center("flat", 0), (count, 1)) if at is None else np.asarray(at)
+    ground = sim.heights(torch.tensor(xy[:, 0]), torch.tensor(xy[:, 1])).numpy()
+    position = np.c_[xy, ground + SPEC.standing_height]
+    sim.reset(ids, position, np.tile([1.0, 0, 0, 0], (count, 1)), np.tile(SPEC.default_position, (count, 1)))
+    return sim
+
+
+def stand(sim, steps=100):
+    target = torch.from_numpy(np.tile(SPEC.default_position, (sim.num_envs, 1))).float()
+    for _ in range(steps):
+        sim.step(target)
+    return sim
+
+
+def test_factors_act_on_the_robot_that_has_them():
+    nominal, heavy, soft, weak = 0, 1, 2, 3
+    factors = [RobotFactors(), RobotFactors(payload=3.0), RobotFactors(kp_scale=0.6), RobotFactors(weak_leg_rl=0.5)]
+    sim = stand(simulator(factors))
+    force = sim.foot_force.sum(dim=1)
+    assert force[nominal] == pytest.approx(SPEC.mass * 9.81, rel=0.02)
+    assert force[heavy] - force[nominal] == pytest.approx(3.0 * 9.81, rel=0.05)
+    height = sim.root_position[:, 2]
+    assert height[heavy] < height[nominal] and height[soft] < height[nominal] - 0.01
+    sag = (sim.joint_position[weak] - torch.tensor(SPEC.default_position)).abs().reshape(4, 3)[:, 2]
+    assert sag.argmax() == 2  # rear left
+
+
+def test_the_torque_limit_holds_per_robot():
+    sim = simulator([RobotFactors(), RobotFactors(torque_limit_scale=0.5)])
+    far = torch.from_numpy(np.tile(SPEC.default_position + 2.0, (2, 1))).float()
+    sim.step(far)
+    limit = torch.from_numpy(SPEC.torque_limit).float()
+    assert (sim.joint_torque[1].abs() <= 0.5 * limit + 1e-4).all()
+    assert (sim.joint_torque[0].abs() > 0.6 * limit).any()
+
+
+def test_latency_delays_the_effect_of_a_command():
+    sim = simulator([RobotFactors(), RobotFactors(latency=0.02)])
+    before = sim.joint_velocity.clone()
+    sim.step(torch.from_numpy(np.tile(SPEC.default_position + 0.3, (2, 1))).float())
+    moved = (sim.joint_velocity - before).abs().max(dim=1).values
+    assert moved[0] > 5 * moved[1]
+
+
+def test_payload_position_tilts_the_load():
+    sim = stand(simulator([RobotFactors(payload=3.0, payload_y=0.05), RobotFactors(payload=3.0, payload_y=-0.05)]))
+    left = sim.foot_force[:, [0, 2]].sum(dim=1) - sim.foot_force[:, [1, 3]].sum(dim=1)
+    assert left[0] > 5.0 and left[1] < -5.0
+
+
+def test_a_reset_leaves_the_others_alone():
+    sim = stand(simulator([RobotFactors()] * 3), 10)
+    others = sim.joint_position[[0, 2]].clone()
+    start = np.array([[*tile_center("flat", 3), 1.0]])
+    sim.reset(np.array([1]), start, np.array([[1.0, 0, 0, 0]]), SPEC.default_position[None])
+    assert torch.equal(sim.joint_position[[0, 2]], others)
+    assert np.allclose(sim.root_position[1], start[0], atol=1e-5)
+
+
+def test_tiles_have_the_shape_that_the_height_lookup_says():
+    rng = np.random.default_rng(0)
+    low, high = [0.1, 0.1], [8 * 9.0 - 0.1, 4 * 9.0 - 0.1]
+    xy = rng.uniform(low, high, (150, 2))
+    sim = simulator([RobotFactors()] * len(xy), xy)
+    up = sim.batch.bind("qpos")[:, :3] + [0.0, 0.0, 3.0]
+    terrain_only = np.array([1, 0, 0, 0, 0, 0], np.uint8)
+    distance, _ = sim.batch.ray(up[:, None, :], np.array([0.0, 0.0, -1.0]), geomgroup=terrain_only)
+    ground = up[:, 2] - distance[:, 0]
+    looked_up = sim.heights(sim.root_position[:, 0], sim.root_position[:, 1]).numpy()
+    error = np.abs(ground - looked_up)
+    assert np.median(error) < 1e-3 and np.percentile(error, 95) < 0.05
+
+
+def test_robots_stand_on_every_boxed_tile():
+    xy = [tile_center(kind, level) for kind in ("slope", "stairs") for level in (0, 4, 7)]
+    sim = stand(simulator([RobotFactors()] * len(xy), xy), 60)
+    ground = sim.heights(sim.root_position[:, 0], sim.root_position[:, 1])
+    assert (sim.root_position[:, 2] - ground > 0.2).all()
+    assert set(BOXED) >= {"slope", "stairs"}
+
+
+def test_a_simulation_that_breaks_down_is_named():
+    sim = simulator([RobotFactors()] * 3)
+    sim.batch.bind("qvel")[1, 8] = np.nan
+    sim.step(torch.from_numpy(np.tile(SPEC.default_position, (3, 1))).float())
+    assert sim.diverged.tolist() == [False, True, False]
+
+
+def test_every_factor_has_an_effect():
+    changed = [
+        RobotFactors(payload=2.0),
+        RobotFactors(payload=2.0, payload_x=0.05),
+        RobotFactors(payload=2.0, payload_y=0.05),
+        RobotFactors(kp_scale=0.7),
+        RobotFactors(kd_scale=0.6),
+        RobotFactors(torque_limit_scale=0.3),
+        *(RobotFactors(**{f"weak_leg_{leg}": 0.6}) for leg in ("fl", "fr", "rl", "rr")),
+        RobotFactors(joint_friction=0.5),
+        RobotFactors(latency=0.02),
+    ]
+    assert len(changed) == len(FACTOR_NAMES)
+    sim = simulator([RobotFactors(), RobotFactors(payload=2.0), *changed])
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(15):
+        sim.step(torch.from_numpy(SPEC.default_position).float() + 0.4 * torch.randn(1, 12, generator=generator))
+    for i, factors in enumerate(changed, start=2):
+        base = 1 if factors.payload_x or factors.payload_y else 0
+        assert (sim.joint_position[i] - sim.joint_position[base]).abs().max() > 1e-4, factors
