@@ -1,0 +1,1 @@
+"""The locomotion policy: PPO on proprioception and contexts, export to ONNX, evaluation."""

@@ -1,0 +1,74 @@
+"""The configuration of policy training; PPO's part follows rsl_rl's names."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sim.config import EnvConfig
+
+
+@dataclass
+class PPOConfig:
+    """rsl_rl's PPO and its networks."""
+
+    hidden_dims: tuple[int, ...] = (256, 128, 64)
+    num_steps_per_env: int = 24  # control periods in a rollout
+    num_learning_epochs: int = 4
+    num_mini_batches: int = 4
+    learning_rate: float = 1.0e-3
+    schedule: Literal["adaptive", "fixed"] = "adaptive"
+    desired_kl: float = 0.01
+    clip_param: float = 0.2
+    gamma: float = 0.99
+    lam: float = 0.95
+    entropy_coef: float = 0.005
+    value_loss_coef: float = 1.0
+    max_grad_norm: float = 1.0
+    init_std: float = 0.8
+
+    def as_rsl_rl(self, actor_groups: list[str]) -> dict[str, Any]:
+        """Return the configuration dictionary of rsl_rl's runner."""
+        algorithm = asdict(self)
+        hidden, steps, std = (algorithm.pop(key) for key in ("hidden_dims", "num_steps_per_env", "init_std"))
+        network = {
+            "class_name": "MLPModel",
+            "hidden_dims": list(hidden),
+            "activation": "elu",
+            "obs_normalization": True,
+        }
+        return {
+            "num_steps_per_env": steps,
+            "save_interval": 50,
+            "obs_groups": {"actor": actor_groups, "critic": ["critic"]},
+            "algorithm": {"class_name": "PPO", **algorithm},
+            "actor": {**network, "distribution_cfg": {"class_name": "GaussianDistribution", "init_std": std}},
+            "critic": dict(network),
+        }
+
+
+@dataclass
+class PolicyConfig:
+    """Train a locomotion policy with rsl_rl's PPO.
+
+    Attributes:
+        run: folder of the run: checkpoints, TensorBoard events, configuration.
+        mode: what the policy sees besides its 45 proprioceptive values: nothing, or DMCM's two contexts.
+        bank: context bank (bank.safetensors) for mode `multi`.
+        init: checkpoint of another run to start from; new inputs start at zero weight.
+        resume: go on from the run's newest checkpoint.
+        samples: environment steps in all.
+        torch_threads: threads of the learner.
+    """
+
+    run: Path = Path("runs/policy")
+    mode: Literal["none", "multi"] = "none"
+    bank: Path | None = None
+    init: Path | None = None
+    resume: bool = False
+    samples: float = 30e6
+    torch_threads: int = 2
+    seed: int = 0
+    env: EnvConfig = field(default_factory=EnvConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)

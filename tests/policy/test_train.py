@@ -1,0 +1,173 @@
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rsl_rl")
+import torch
+from safetensors.numpy import save_file
+
+import robots
+from policy import inference
+from policy.config import PolicyConfig
+from policy.contexts import load_table
+from policy.export import ExportConfig, export
+from policy.train import make_env, make_runner, newest_checkpoint, run
+from sim.config import EnvConfig
+from sim.factors import DYNAMICS_RANGES, FACTOR_NAMES, FACTOR_UNITS, POLICY_RANGES
+
+SPEC = robots.load("go1")
+TERRAINS = ["flat", "rough_3", "slope_3", "stairs_5cm", "stairs_13cm", "blocks_4"]
+
+
+def config(folder, samples=2 * 24 * 8, **changes):
+    return PolicyConfig(run=folder, samples=samples, torch_threads=1, env=EnvConfig(num_envs=8, threads=1), **changes)
+
+
+def make_bank(path, robot="go1", terrains=TERRAINS, ranges=DYNAMICS_RANGES):
+    rng = np.random.default_rng(0)
+    meta = {
+        "schema": 1,
+        "kind": "bank",
+        "robot": robot,
+        "robot_digest": SPEC.digest(),
+        "dynamics_digest": "0123456789abcdef",
+        "factor_names": list(FACTOR_NAMES),
+        "factor_units": [FACTOR_UNITS[n] for n in FACTOR_NAMES],
+        "terrains": terrains,
+    }
+    arrays = {
+        "robot_contexts": rng.standard_normal((40, 8)),
+        "robot_factors": np.concatenate([ranges.sample(rng, 20), POLICY_RANGES.sample(rng, 20)]),
+        "terrain_contexts": rng.standard_normal((len(terrains), 8)),
+        "nominal_robot": np.zeros(8),
+    }
+    save_file({k: v.astype(np.float32) for k, v in arrays.items()}, path, metadata={"dmcm": json.dumps(meta)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return the folder of a run of two iterations."""
+    folder = tmp_path_factory.mktemp("run") / "vanilla"
+    run(config(folder))
+    return folder
+
+
+def test_a_run_leaves_checkpoint_config_and_events(trained):
+    state = torch.load(newest_checkpoint(trained), weights_only=True)
+    assert state["samples"] == 2 * 24 * 8 and state["iteration"] == 2
+    assert json.loads((trained / "config.json").read_text())["env"]["num_envs"] == 8
+    assert list(trained.glob("events.*"))
+
+
+def test_resuming_goes_on_where_the_run_stopped(trained):
+    run(config(trained, samples=3 * 24 * 8, resume=True))
+    assert torch.load(newest_checkpoint(trained), weights_only=True)["iteration"] == 3
+
+
+def test_a_run_that_exists_is_not_overwritten(trained):
+    with pytest.raises(ValueError, match="--resume"):
+        run(config(trained))
+
+
+def test_nothing_to_resume_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint to resume"):
+        run(config(tmp_path / "none", resume=True))
+
+
+def test_multi_without_a_bank_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--bank"):
+        run(config(tmp_path / "none", mode="multi"))
+
+
+def test_sigterm_ends_training_with_a_checkpoint(tmp_path):
+    threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    previous = signal.getsignal(signal.SIGTERM)
+    try:
+        path = run(config(tmp_path / "stopped", samples=1e9))
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    state = torch.load(path, weights_only=True)
+    assert 0 < state["samples"] < 1e9
+
+
+def test_the_same_seed_learns_the_same(tmp_path):
+    states = []
+    for name in ("a", "b"):
+        run(config(tmp_path / name, seed=5))
+        states.append(torch.load(newest_checkpoint(tmp_path / name), weights_only=True)["actor_state_dict"])
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_policy_with_contexts_starts_as_the_vanilla_policy_it_comes_from(trained, tmp_path):
+    bank = make_bank(tmp_path / "bank.safetensors")
+    setup = config(tmp_path / "multi", mode="multi", bank=bank, init=newest_checkpoint(trained))
+    env = make_env(setup.env, load_table(bank, SPEC, setup.env.factors))
+    runner = make_runner(setup, env)
+    runner.start_from(setup.init, env.contexts)
+    obs = env.get_observations()
+    assert obs["robot_context"].abs().max() > 0.1
+    vanilla_env = make_env(setup.env)
+    vanilla = make_runner(config(tmp_path / "v"), vanilla_env)
+    vanilla.load(str(setup.init))
+    assert torch.allclose(runner.alg.get_policy()(obs), vanilla.alg.get_policy()(obs), atol=1e-6)
+    run(setup)
+    assert torch.load(newest_checkpoint(setup.run), weights_only=True)["iteration"] == 2
+
+
+@pytest.mark.parametrize("mode", ["none", "multi"])
+def test_export_agrees_with_torch_for_any_batch(trained, tmp_path, mode):
+    bank = make_bank(tmp_path / "bank.safetensors")
+    changes = {"mode": "multi", "bank": bank} if mode == "multi" else {}
+    setup = config(tmp_path / "run", **changes)
+    env = make_env(setup.env, load_table(bank, SPEC, setup.env.factors))
+    runner = make_runner(setup, env)
+    runner.learn_samples(24 * 8)
+    out = tmp_path / "policy.onnx"
+    export(ExportConfig(newest_checkpoint(setup.run), out, mode=mode, bank=bank))
+    runner.alg.eval_mode()
+    act = inference.load(out)
+    for count in (1, 8):
+        obs = env.get_observations()[:count]
+        expected = runner.alg.get_policy()(obs).detach()
+        assert torch.allclose(act(obs), expected, atol=1e-5)
+
+
+def test_the_controller_takes_what_training_exports(trained, tmp_path):
+    from deploy.policy import OnnxPolicy
+
+    out = tmp_path / "policy.onnx"
+    export(ExportConfig(newest_checkpoint(trained), out))
+    policy = OnnxPolicy.load(out, SPEC)
+    assert policy.mode == "none"
+    with pytest.raises(ValueError):
+        OnnxPolicy.load(out, robots.load("go2"))
+
+
+def test_export_in_the_wrong_mode_is_refused(trained, tmp_path):
+    with pytest.raises(ValueError, match="give the mode"):
+        export(ExportConfig(newest_checkpoint(trained), tmp_path / "x.onnx", mode="multi"))
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_the_bank_gives_robots_in_range_and_the_nearest_level(tmp_path):
+    table = load_table(make_bank(tmp_path / "bank.safetensors"), SPEC, POLICY_RANGES)
+    assert POLICY_RANGES.contains(table.robot_factors).all() and len(table.robot_factors) >= 20
+    from sim.terrain import KINDS
+
+    stairs = table.terrain_contexts[KINDS.index("stairs")]
+    assert np.array_equal(stairs[0], stairs[1]) and np.array_equal(stairs[5], stairs[7])
+    assert not np.array_equal(stairs[0], stairs[7])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"robot": "go2"}, "robot 'go2'"), ({"terrains": ["flat", "stairs_5cm"]}, "no terrain of kind")],
+)
+def test_a_bank_that_does_not_fit_is_refused(tmp_path, changes, words):
+    with pytest.raises(ValueError, match=words):
+        load_table(make_bank(tmp_path / "bank.safetensors", **changes), SPEC, POLICY_RANGES)
