@@ -153,6 +153,7 @@ class Runner(OnPolicyRunner):
         curriculum = self.env.curriculum
         if len(levels) == len(curriculum.level):
             curriculum.level[:] = levels.numpy()
+            self.env.restart()
 
 
 def _progress(console: Console) -> Progress:

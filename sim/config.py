@@ -50,6 +50,7 @@ class RewardConfig:
     collision: float = -0.5
     termination: float = -5.0
     dof_pos_limits: float = -5.0
+    dof_vel_limits: float = -0.2
     hip_pos: float = -0.5
     feet_air_time: float = 1.0
     feet_clearance: float = -10.0

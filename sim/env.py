@@ -72,6 +72,7 @@ class QuadrupedEnv(VecEnv):
         self.curriculum = Curriculum(config.terrain, self.num_envs, self.rng)
         self.default = torch.from_numpy(spec.default_position).float()
         self.lower, self.upper = (torch.from_numpy(limit).float() for limit in spec.position_limits)
+        self.velocity_limit = torch.from_numpy(spec.velocity_limit).float()
         self.target_height = spec.standing_height - 0.03  # of the trunk over the feet, m; gains let it sag
         self.scale = torch.tensor(observation.scales(observation.PROPRIOCEPTION))
         self.noise = self._noise_widths()
@@ -80,7 +81,7 @@ class QuadrupedEnv(VecEnv):
         self.everyone = np.arange(self.num_envs)
         self.assigned = False
         self._allocate()
-        self._start()
+        self.restart()
 
     def _allocate(self) -> None:
         n = self.num_envs
@@ -124,9 +125,11 @@ class QuadrupedEnv(VecEnv):
         if self.contexts is not None:
             self.robot_context[:] = torch.from_numpy(self.contexts.nearest_robot(factors)).float()
             self.terrain_context[:] = torch.from_numpy(self.contexts.terrain_contexts[kind, level]).float()
-        self._start()
+        self.restart()
 
-    def _start(self) -> None:
+    def restart(self) -> None:
+        """Begin an episode with every robot, where the curriculum stands; say so after changing its levels."""
+        self.episode_length_buf[:] = 0
         self._reset(self.everyone)
         self._derive_body()
         self._steer()
@@ -140,7 +143,7 @@ class QuadrupedEnv(VecEnv):
         """Apply actions (n, 12) for one control period; see `VecEnv.step`."""
         self.last_joint_velocity, self.last_foot_position = self.sim.joint_velocity, self.sim.foot_position
         self.last_action, self.action = self.action, actions.clamp(-ACTION_LIMIT, ACTION_LIMIT)
-        self.sim.step(self.default + self.spec.action_scale * self.action)
+        self.sim.step((self.default + self.spec.action_scale * self.action).clamp(self.lower, self.upper))
         self.episode_length_buf += 1
         self._derive_body()
         self._derive_feet()

@@ -64,7 +64,7 @@ class MujocoSimulator:
             kind: [self.model.geom(scene.tile_geoms(kind, i)).id for i in range(len(self.world.tiles[kind, 0]))]
             for kind in BOXED
         }
-        self._shift = np.zeros(self.num_envs)
+        self._shift, self._tile = np.zeros(self.num_envs), np.full((self.num_envs, 2), -1)
         self._foot_geoms = [self.model.geom(f"{leg}_foot").id for leg in LEGS]
 
     def step(self, targets: torch.Tensor) -> None:
@@ -102,6 +102,9 @@ class MujocoSimulator:
         """Give the boxes of robots `ids` the shape of the tiles at their positions."""
         rows = np.clip(position[:, 1] // TILE, 0, len(KINDS) - 1).astype(int)
         levels = np.clip(position[:, 0] // TILE, 0, LEVELS - 1).astype(int)
+        changed = (self._tile[ids] != np.stack([rows, levels], axis=1)).any(axis=1)
+        ids, rows, levels = ids[changed], rows[changed], levels[changed]
+        self._tile[ids] = np.stack([rows, levels], axis=1)
         self._shift[ids] = 0.0
         for row, level in set(zip(rows.tolist(), levels.tolist(), strict=True)):
             kind = KINDS[row]
@@ -114,6 +117,8 @@ class MujocoSimulator:
                 self._geom_pos[mine, geom] = center + box.center
                 self._geom_size[mine, geom] = box.half
                 self._geom_quat[mine, geom] = [np.cos(box.pitch / 2), 0.0, np.sin(box.pitch / 2), 0.0]
+        if len(ids):
+            self.batch.set_const(ids)  # MuJoCo's bounding volumes follow the shapes only then
 
     def _fill_history(self, ids: np.ndarray, targets: np.ndarray) -> None:
         """Fill the command histories with the targets, as if they had been sent for long.

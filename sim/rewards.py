@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 TRACKING_SIGMA = 0.25  # (m/s)^2 and (rad/s)^2
 AIR_TIME = 0.2  # s, a swing that earns nothing
+SOFT_LIMIT = 0.8  # share of the velocity limit from which it costs
 STEP_HEIGHT = 0.07  # m, over the ground under the foot
 
 
@@ -63,6 +64,10 @@ def _reward_termination(env: QuadrupedEnv) -> torch.Tensor:
 def _reward_dof_pos_limits(env: QuadrupedEnv) -> torch.Tensor:
     position = env.sim.joint_position
     return ((env.lower - position).clamp(min=0.0) + (position - env.upper).clamp(min=0.0)).sum(dim=1)
+
+
+def _reward_dof_vel_limits(env: QuadrupedEnv) -> torch.Tensor:
+    return (env.sim.joint_velocity.abs() - SOFT_LIMIT * env.velocity_limit).clamp(0.0, 5.0).sum(dim=1)
 
 
 def _reward_hip_pos(env: QuadrupedEnv) -> torch.Tensor:

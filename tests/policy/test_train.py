@@ -69,6 +69,18 @@ def test_resuming_goes_on_where_the_run_stopped(trained):
     assert torch.load(newest_checkpoint(trained), weights_only=True)["iteration"] == 3
 
 
+def test_resuming_puts_every_robot_on_the_level_that_it_had_reached(trained, tmp_path):
+    state = torch.load(newest_checkpoint(trained), weights_only=True)
+    state["levels"] = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7])
+    changed = tmp_path / "model_1.pt"
+    torch.save(state, changed)
+    setup = config(tmp_path / "again")
+    env = make_env(setup.env)
+    make_runner(setup, env).load(str(changed))
+    _, _, done, _ = env.step(torch.zeros(8, 12))
+    assert not done.any() and env.curriculum.level.tolist() == list(range(8))
+
+
 def test_a_run_that_exists_is_not_overwritten(trained):
     with pytest.raises(ValueError, match="--resume"):
         run(config(trained))

@@ -92,6 +92,19 @@ def test_tiles_have_the_shape_that_the_height_lookup_says():
     assert np.median(error) < 1e-3 and np.percentile(error, 95) < 0.05
 
 
+@pytest.mark.parametrize("kind", ["slope", "stairs"])
+def test_a_tile_that_changes_its_level_carries_the_robot_at_once(kind):
+    sim = simulator([RobotFactors()] * 2, [tile_center(kind, 0), tile_center(kind, 7)])
+    ids, xy = np.arange(2), np.array([tile_center(kind, 7), tile_center(kind, 0)])
+    ground = sim.heights(torch.tensor(xy[:, 0]), torch.tensor(xy[:, 1])).numpy()
+    upright, joints = np.tile([1.0, 0, 0, 0], (2, 1)), np.tile(SPEC.default_position, (2, 1))
+    sim.set_factors(ids, np.tile(RobotFactors().as_array(), (2, 1)), np.full(2, 0.8))
+    sim.reset(ids, np.c_[xy, ground + SPEC.standing_height], upright, joints)
+    stand(sim, 40)
+    assert np.abs(sim.root_position[:, 2].numpy() - ground - SPEC.standing_height).max() < 0.06
+    assert not sim.diverged.any()
+
+
 def test_robots_stand_on_every_boxed_tile():
     xy = [tile_center(kind, level) for kind in ("slope", "stairs") for level in (0, 4, 7)]
     sim = stand(simulator([RobotFactors()] * len(xy), xy), 60)
