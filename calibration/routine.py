@@ -1,0 +1,109 @@
+"""The whole field routine: log in, context file out."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import robots
+from calibration import adapt as adaptation
+from calibration import context_file, quality
+from calibration.errors import RefusedError
+from calibration.model import DynamicsModel
+from calibration.quality import Check
+from calibration.read import Topics, read
+from calibration.resample import resample, samples
+from deploy.context import load_bank
+
+TERRAIN = "flat"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the routine found.
+
+    Attributes:
+        context: the content of the context file.
+        checks: all quality checks of the log.
+        out: the file written.
+        seconds: that it took, s.
+    """
+
+    context: dict[str, Any]
+    checks: tuple[Check, ...]
+    out: Path
+    seconds: float
+
+    def figures(self) -> dict[str, Any]:
+        """Return the JSON-ready figures for `--json`."""
+        checks = [{"name": c.name, "verdict": c.verdict, "text": c.text} for c in self.checks]
+        return {**self.context, "checks": checks, "out": str(self.out), "seconds": self.seconds}
+
+
+def run(
+    log: str | Path,
+    robot: str,
+    out: str | Path,
+    model_dir: str | Path,
+    *,
+    terrain: str = TERRAIN,
+    topics: Topics | None = None,
+    command: str | None = None,
+    seed: int = 0,
+) -> Result:
+    """Find the context of the robot that walked in the log and write it.
+
+    Args:
+        log: rosbag2 folder, or .mcap or .db3 file, of 20 s of walking on flat ground.
+        robot: its name.
+        out: context file to write; what was there stays if anything is refused.
+        model_dir: folder with dynamics.onnx and bank.safetensors.
+        terrain: name in the bank of the ground that was walked on.
+        topics: names of the log's topics, if they are not the usual ones.
+        command: what was typed, for the record; default the process's command line.
+        seed: of the estimate of uncertainty.
+
+    Raises:
+        FileNotFoundError: if log or model files are missing.
+        RefusedError: if log or output cannot be used; the sentence says why and what to do.
+        ValueError: if the model files are damaged or belong to another robot.
+    """
+    began = time.perf_counter()
+    log, out, model_dir = Path(log), Path(out), Path(model_dir)
+    spec = robots.load(robot)
+    context_file.check_writable(out)
+    raw = read(log, spec.joint_names, topics)
+    model = DynamicsModel.load(model_dir / "dynamics.onnx", spec)
+    bank = load_bank(model_dir / "bank.safetensors", spec, model.digest)
+    ticks = resample(raw, spec)
+    checks = quality.judge(raw, ticks, spec)
+    if (sentence := quality.refusal(checks)) is not None:
+        raise RefusedError(f"log {log}: {sentence}", checks)
+    transitions = samples(ticks, model.history)
+    try:
+        found = adaptation.adapt(model, transitions, bank.terrain(terrain), bank.nominal_robot, spec.control_dt, seed)
+    except RefusedError as error:
+        raise RefusedError(f"log {log}: {error}", checks) from error
+    checks.append(_validated(found))
+    record = {
+        "file": str(log),
+        "sha256": context_file.log_sha256(log),
+        "seconds": round(len(transitions) * spec.control_dt, 3),
+        "samples": found.samples,
+    }
+    typed = shlex.join(sys.argv) if command is None else command
+    content = context_file.as_dict(found, spec, model.digest, terrain, record, typed)
+    context_file.write(content, out)
+    return Result(content, tuple(checks), out, time.perf_counter() - began)
+
+
+def _validated(found: adaptation.Adaptation) -> Check:
+    gain = 1.0 - found.after / found.before if found.before > 0 else 0.0
+    if found.after > found.before:
+        text = f"the held-out error is {-gain:.1%} above the nominal robot's: the robot is as good as nominal"
+        return Check("held-out error", quality.WARN, text)
+    return Check("held-out error", quality.OK, f"{gain:.1%} below the nominal robot's")
