@@ -1,0 +1,128 @@
+"""Contexts and banks are used only with the robot and the dynamics model that they were made with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import robots
+from deploy.context import ActiveContexts, ContextError, RobotContext, load_bank, load_context
+from deploy.policy import OnnxPolicy
+from tests.helpers_onnx import CONTEXT, DYNAMICS_DIGEST, make_bank, make_context
+
+
+@pytest.fixture
+def bank(artifacts, spec):
+    return load_bank(artifacts / "bank.safetensors", spec, DYNAMICS_DIGEST)
+
+
+def test_context_round_trip(tmp_path, spec):
+    context = load_context(make_context(tmp_path / "context.json", spec), spec, DYNAMICS_DIGEST)
+    assert np.array_equal(context.values, np.linspace(-1, 1, CONTEXT))
+    assert context.terrain == "flat" and len(context.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dynamics_digest": "f" * 16}, "made with dynamics model ffff.*run `dmcm adapt`"),
+        ({"robot": "go2"}, "made for robot 'go2'"),
+        ({"robot_digest": "0" * 16}, "other constants"),
+        ({"kind": "bank"}, "'kind' is 'bank'"),
+        ({"robot_context": [1.0, None]}, "not finite|not an array"),
+        ({"robot_context": [float("inf")] * CONTEXT}, "not finite"),
+        ({"robot_context": "no"}, "not an array"),
+        ({"terrain": 1}, "'terrain' is not a string"),
+    ],
+)
+def test_context_refused(tmp_path, spec, changes, message):
+    path = make_context(tmp_path / "context.json", spec, **changes)
+    with pytest.raises(ContextError, match=message):
+        load_context(path, spec, DYNAMICS_DIGEST)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+FIELDS = ("schema", "kind", "robot", "robot_digest", "dynamics_digest", "robot_context", "terrain")
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(field=st.sampled_from(FIELDS), value=JSON | st.just(10**400) | st.lists(st.just(10**400), min_size=1))
+def test_context_with_anything_in_a_field(tmp_path, spec, field, value):
+    path = make_context(tmp_path / "context.json", spec, **{field: value})
+    try:
+        context = load_context(path, spec, DYNAMICS_DIGEST)
+    except ContextError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    else:
+        assert np.isfinite(context.values).all()
+
+
+def test_missing_files(tmp_path, spec):
+    with pytest.raises(FileNotFoundError, match="context not found"):
+        load_context(tmp_path / "context.json", spec)
+    with pytest.raises(FileNotFoundError, match="context bank not found"):
+        load_bank(tmp_path / "bank.safetensors", spec)
+    with pytest.raises(ContextError, match="cannot read context"):
+        load_context(tmp_path, spec)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000])
+def test_context_that_is_not_json(tmp_path, spec, content):
+    path = tmp_path / "context.json"
+    path.write_bytes(content)
+    with pytest.raises(ContextError, match=r"context\.json"):
+        load_context(path, spec)
+
+
+def test_bank(bank):
+    assert bank.terrains == ("flat", "stairs_10cm")
+    assert np.array_equal(bank.terrain("stairs_10cm"), bank.terrain_contexts[1])
+    with pytest.raises(ContextError, match=r"unknown terrain 'moon': .* has flat, stairs_10cm"):
+        bank.terrain("moon")
+
+
+def test_bank_refused(tmp_path, spec, artifacts):
+    path = make_bank(tmp_path / "bank.safetensors", spec, dynamics_digest="f" * 16)
+    with pytest.raises(ContextError, match="made with dynamics model ffff"):
+        load_bank(path, spec, DYNAMICS_DIGEST)
+    with pytest.raises(ContextError, match="made for robot 'go1'"):
+        load_bank(path, robots.load("go2"))
+    with pytest.raises(ContextError, match=r"'terrain_contexts' has shape \(2, 8\), expected \(3, 8\)"):
+        load_bank(make_bank(path, spec, terrains=["a", "b", "c"]), spec)
+    path.write_bytes(b"rubbish")
+    with pytest.raises(ContextError, match="not a safetensors file"):
+        load_bank(path, spec)
+    from safetensors.numpy import save_file
+
+    save_file({"robot_contexts": np.zeros((1, 8))}, path)
+    with pytest.raises(ContextError, match="not a context bank"):
+        load_bank(path, spec)
+
+
+def test_active_contexts(bank, artifacts, spec):
+    contexts = ActiveContexts(bank)
+    assert contexts.robot is bank.nominal_robot and contexts.terrain_name == "flat"
+    contexts.set_robot(RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST))
+    contexts.set_terrain("stairs_10cm")
+    assert contexts.robot.sum() == CONTEXT and contexts.robot_source == "given"
+    for wrong in (np.ones(3), np.full(CONTEXT, np.nan)):
+        with pytest.raises(ContextError, match="expected 8 finite values"):
+            contexts.set_robot(RobotContext(wrong, DYNAMICS_DIGEST))
+    with pytest.raises(ContextError, match="run `dmcm adapt`"):
+        contexts.set_robot(RobotContext(np.ones(CONTEXT), "f" * 16))
+    assert contexts.robot.sum() == CONTEXT
+
+
+def test_policy_needs_its_bank(tmp_path, artifacts, spec):
+    policy = OnnxPolicy.load(artifacts / "multi.onnx", spec)
+    with pytest.raises(ContextError, match="no context bank is loaded"):
+        ActiveContexts(None).check(policy)
+    other = load_bank(make_bank(tmp_path / "bank.safetensors", spec, dynamics_digest="f" * 16), spec)
+    with pytest.raises(ContextError, match="use the bank that belongs to the policy"):
+        ActiveContexts(other).check(policy)
