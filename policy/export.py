@@ -16,6 +16,7 @@ import torch
 
 import robots
 from robots import observation
+from robots.seal import PLACEHOLDER, seal
 from robots.spec import RobotSpec
 from sim.env import ACTION_LIMIT, CONTEXT_SIZE
 
@@ -97,6 +98,7 @@ def export(config: ExportConfig) -> float:
     config.out.parent.mkdir(parents=True, exist_ok=True)
     partial = config.out.with_suffix(".partial")
     onnx.save(model, partial)
+    seal(partial)
     os.replace(partial, config.out)
     return worst
 
@@ -150,6 +152,7 @@ def _metadata(config: ExportConfig, spec: RobotSpec, reference: dict[str, Any], 
         "action_limit": ACTION_LIMIT,
         "samples": samples,
         "reference": reference,
+        "seal": PLACEHOLDER,
     }
 
 

@@ -18,7 +18,7 @@ from policy.contexts import load_table
 from policy.train import make_env
 from sim.config import EnvConfig
 from sim.env import QuadrupedEnv
-from sim.factors import DYNAMICS_RANGES, RobotFactors
+from sim.factors import WIDE, RobotFactors
 from sim.terrain import KINDS, LEVELS
 
 
@@ -57,7 +57,7 @@ def make(config: PlayConfig) -> QuadrupedEnv:
     setup = EnvConfig(robot=config.robot, num_envs=1, threads=1, seed=config.seed, push_speed=0.0)
     bank = config.bank or models.path(config.robot) / "bank.safetensors"
     spec = robots.load(config.robot)
-    table = load_table(bank, spec, DYNAMICS_RANGES) if bank.exists() else None
+    table = load_table(bank, spec, WIDE) if bank.exists() else None
     env = make_env(setup, table)
     factors = RobotFactors(payload=config.payload, kp_scale=config.kp_scale).as_array()[None]
     env.assign(np.array([KINDS.index(config.terrain)]), np.array([config.level]), factors, np.array([0.8]))

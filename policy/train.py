@@ -17,6 +17,7 @@ from policy.contexts import load_table
 from policy.runner import Runner
 from sim.config import EnvConfig
 from sim.env import ContextTable, QuadrupedEnv
+from sim.factors import RANGES
 from sim.mujoco_backend import MujocoSimulator
 from sim.terrain import TerrainWorld
 
@@ -55,7 +56,9 @@ def run(config: PolicyConfig) -> Path:
     torch.set_num_threads(config.torch_threads)
     config.run.mkdir(parents=True, exist_ok=True)
     config.env.seed = config.seed
-    contexts = load_table(config.bank, robots.load(config.env.robot), config.env.factors) if config.bank else None
+    contexts = (
+        load_table(config.bank, robots.load(config.env.robot), RANGES[config.env.factors]) if config.bank else None
+    )
     env = make_env(config.env, contexts)
     runner = make_runner(config, env)
     if existing:

@@ -18,10 +18,10 @@ import robots
 from sim.config import CommandConfig, EnvConfig
 from sim.env import QuadrupedEnv
 from sim.factors import (
-    DYNAMICS_RANGES,
     FACTOR_NAMES,
     FACTOR_UNITS,
-    POLICY_RANGES,
+    NARROW,
+    WIDE,
     RobotFactors,
     TerrainFactors,
     task_sequence,
@@ -59,7 +59,7 @@ class CollectConfig:
         policy: ONNX policy that walks; it sees no contexts.
         out: folder for the task files; finished tasks found there are kept.
         robot: which robot.
-        num_robots: conditions; the first is the nominal robot, half of the others lie in the policy's range.
+        num_robots: conditions; the first is the nominal robot, half of the others lie in the narrow range.
         seconds: length of a task, s.
         exploration: std of the noise added to actions.
         command_period: s between new velocity commands.
@@ -85,9 +85,9 @@ def terrain_name(terrain: TerrainFactors) -> str:
 
 
 def draw_robots(count: int, seed: int) -> np.ndarray:
-    """Return the robots of a collection, (count, 12): nominal first, then the policy's and the wide range in turn."""
+    """Return the robots of a collection, (count, 12): nominal first, then the narrow and the wide range in turn."""
     rng = np.random.default_rng(seed)
-    narrow, wide = POLICY_RANGES.sample(rng, count), DYNAMICS_RANGES.sample(rng, count)
+    narrow, wide = NARROW.sample(rng, count), WIDE.sample(rng, count)
     rows = np.where((np.arange(count) % 2 == 0)[:, None], narrow, wide)
     rows[0] = RobotFactors().as_array()
     return rows

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from sim.factors import POLICY_RANGES, FactorRanges
+from typing import Literal
 
 
 @dataclass
@@ -83,7 +82,7 @@ class EnvConfig:
     episode_length_s: float = 20.0  # s
     push_period_s: float = 8.0  # s
     push_speed: float = 0.5  # m/s
-    factors: FactorRanges = POLICY_RANGES
+    factors: Literal["narrow", "wide"] = "wide"  # see sim.factors.RANGES
     context_noise: float = 0.05  # share of a context's spread over the bank
     terrain: TerrainConfig = field(default_factory=TerrainConfig)
     commands: CommandConfig = field(default_factory=CommandConfig)

@@ -15,7 +15,7 @@ from robots.spec import RobotSpec
 from sim import rewards
 from sim.config import EnvConfig
 from sim.curriculum import Curriculum
-from sim.factors import RobotFactors
+from sim.factors import RANGES, RobotFactors
 from sim.simulator import Simulator
 from sim.terrain import KINDS
 
@@ -58,7 +58,7 @@ class QuadrupedEnv(VecEnv):
         config: the environment's configuration.
         spec: the robot.
         sim: the physics, with `config.num_envs` robots.
-        contexts: what the context groups hold; without it they are zero and factors are drawn from `config.factors`.
+        contexts: what the context groups hold; without it they are zero, and factors are drawn from `config.factors`.
     """
 
     def __init__(
@@ -245,7 +245,7 @@ class QuadrupedEnv(VecEnv):
             return
         self.friction[ids] = self.rng.uniform(*self.cfg.terrain.friction, count)
         if table is None:
-            self.factors[ids] = self.cfg.factors.sample(self.rng, count)
+            self.factors[ids] = RANGES[self.cfg.factors].sample(self.rng, count)
         else:
             rows = self.rng.integers(0, len(table.robot_factors), count)
             self.factors[ids] = table.robot_factors[rows]

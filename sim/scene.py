@@ -89,7 +89,7 @@ def _compile(option: str, assets: str, ground: str, spec: RobotSpec, actuators: 
   {mjcf.header()}
   <asset>{assets}</asset>
   <worldbody>
-    <light pos="0 0 20" dir="-0.3 -0.2 -1" type="directional" castshadow="true" diffuse=".5 .5 .5"/>
+    <light pos="0 0 20" dir="-0.3 -0.2 -1" type="directional" castshadow="false" diffuse=".5 .5 .5"/>
     {ground}
     {mjcf.robot_body(spec)}
   </worldbody>

@@ -17,7 +17,7 @@ from policy.contexts import load_table
 from policy.export import ExportConfig, export
 from policy.train import make_env, make_runner, newest_checkpoint, run
 from sim.config import EnvConfig
-from sim.factors import DYNAMICS_RANGES, FACTOR_NAMES, FACTOR_UNITS, POLICY_RANGES
+from sim.factors import FACTOR_NAMES, FACTOR_UNITS, NARROW, WIDE
 
 SPEC = robots.load("go1")
 TERRAINS = ["flat", "rough_3", "slope_3", "stairs_5cm", "stairs_13cm", "blocks_4"]
@@ -27,7 +27,7 @@ def config(folder, samples=2 * 24 * 8, **changes):
     return PolicyConfig(run=folder, samples=samples, torch_threads=1, env=EnvConfig(num_envs=8, threads=1), **changes)
 
 
-def make_bank(path, robot="go1", terrains=TERRAINS, ranges=DYNAMICS_RANGES):
+def make_bank(path, robot="go1", terrains=TERRAINS, ranges=WIDE):
     rng = np.random.default_rng(0)
     meta = {
         "schema": 1,
@@ -41,7 +41,7 @@ def make_bank(path, robot="go1", terrains=TERRAINS, ranges=DYNAMICS_RANGES):
     }
     arrays = {
         "robot_contexts": rng.standard_normal((40, 8)),
-        "robot_factors": np.concatenate([ranges.sample(rng, 20), POLICY_RANGES.sample(rng, 20)]),
+        "robot_factors": np.concatenate([ranges.sample(rng, 20), NARROW.sample(rng, 20)]),
         "terrain_contexts": rng.standard_normal((len(terrains), 8)),
         "nominal_robot": np.zeros(8),
     }
@@ -118,7 +118,7 @@ def test_the_same_seed_learns_the_same(tmp_path):
 def test_a_policy_with_contexts_starts_as_the_vanilla_policy_it_comes_from(trained, tmp_path):
     bank = make_bank(tmp_path / "bank.safetensors")
     setup = config(tmp_path / "multi", mode="multi", bank=bank, init=newest_checkpoint(trained))
-    env = make_env(setup.env, load_table(bank, SPEC, setup.env.factors))
+    env = make_env(setup.env, load_table(bank, SPEC, WIDE))
     runner = make_runner(setup, env)
     runner.start_from(setup.init, env.contexts)
     obs = env.get_observations()
@@ -136,7 +136,7 @@ def test_export_agrees_with_torch_for_any_batch(trained, tmp_path, mode):
     bank = make_bank(tmp_path / "bank.safetensors")
     changes = {"mode": "multi", "bank": bank} if mode == "multi" else {}
     setup = config(tmp_path / "run", **changes)
-    env = make_env(setup.env, load_table(bank, SPEC, setup.env.factors))
+    env = make_env(setup.env, load_table(bank, SPEC, WIDE))
     runner = make_runner(setup, env)
     runner.learn_samples(24 * 8)
     out = tmp_path / "policy.onnx"
@@ -167,8 +167,8 @@ def test_export_in_the_wrong_mode_is_refused(trained, tmp_path):
 
 
 def test_the_bank_gives_robots_in_range_and_the_nearest_level(tmp_path):
-    table = load_table(make_bank(tmp_path / "bank.safetensors"), SPEC, POLICY_RANGES)
-    assert POLICY_RANGES.contains(table.robot_factors).all() and len(table.robot_factors) >= 20
+    table = load_table(make_bank(tmp_path / "bank.safetensors"), SPEC, NARROW)
+    assert NARROW.contains(table.robot_factors).all() and len(table.robot_factors) >= 20
     from sim.terrain import KINDS
 
     stairs = table.terrain_contexts[KINDS.index("stairs")]
@@ -182,4 +182,4 @@ def test_the_bank_gives_robots_in_range_and_the_nearest_level(tmp_path):
 )
 def test_a_bank_that_does_not_fit_is_refused(tmp_path, changes, words):
     with pytest.raises(ValueError, match=words):
-        load_table(make_bank(tmp_path / "bank.safetensors", **changes), SPEC, POLICY_RANGES)
+        load_table(make_bank(tmp_path / "bank.safetensors", **changes), SPEC, NARROW)

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 import robots
 from sim.collect import SIGNALS, CollectConfig, collect, draw_robots
-from sim.factors import POLICY_RANGES, RobotFactors, TerrainFactors
+from sim.factors import NARROW, RobotFactors, TerrainFactors
 
 
 def still(observations):
@@ -62,7 +62,7 @@ def test_consecutive_frames_of_a_segment_obey_the_simulators_dynamics(config):
     assert np.abs(predicted - position[1:])[5:].max() < 0.02
 
 
-def test_the_first_robot_is_nominal_and_half_are_in_the_policys_range():
+def test_the_first_robot_is_nominal_and_half_are_in_the_narrow_range():
     values = draw_robots(100, 0)
     assert np.array_equal(values[0], RobotFactors().as_array())
-    assert 0.5 <= POLICY_RANGES.contains(values).mean() <= 0.65
+    assert 0.5 <= NARROW.contains(values).mean() <= 0.65

@@ -12,7 +12,7 @@ from robots.kinematics import projected_gravity
 from sim import rewards
 from sim.config import EnvConfig, RewardConfig
 from sim.env import CONTEXT_SIZE, ContextTable, QuadrupedEnv
-from sim.factors import POLICY_RANGES, RobotFactors
+from sim.factors import NARROW, RobotFactors
 from sim.mujoco_backend import MujocoSimulator
 from sim.terrain import KINDS, LEVELS, TerrainWorld, tile_center
 
@@ -125,7 +125,7 @@ def test_tracking_reward_prefers_the_commanded_velocity():
 
 def test_contexts_belong_to_the_robot_and_the_tile():
     rng = np.random.default_rng(0)
-    factors = POLICY_RANGES.sample(rng, 5)
+    factors = NARROW.sample(rng, 5)
     table = ContextTable(
         factors, rng.standard_normal((5, CONTEXT_SIZE)), rng.standard_normal((len(KINDS), LEVELS, CONTEXT_SIZE))
     )

@@ -3,10 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sim.factors import DYNAMICS_RANGES, FACTOR_NAMES, FACTOR_UNITS, POLICY_RANGES, RobotFactors, task_sequence
+from sim.factors import FACTOR_NAMES, FACTOR_UNITS, NARROW, WIDE, RobotFactors, task_sequence
 
 
-@pytest.mark.parametrize("ranges", [POLICY_RANGES, DYNAMICS_RANGES])
+@pytest.mark.parametrize("ranges", [NARROW, WIDE])
 def test_samples_lie_in_their_ranges(ranges):
     values = ranges.sample(np.random.default_rng(0), 500)
     assert values.shape == (500, len(FACTOR_NAMES))
@@ -15,14 +15,14 @@ def test_samples_lie_in_their_ranges(ranges):
     assert payload.min() < ranges.payload[0] + 0.1 * ranges.payload[1] and payload.max() > 0.9 * ranges.payload[1]
 
 
-def test_the_policy_range_is_the_narrower_one():
+def test_the_narrow_range_lies_in_the_wide_one():
     rng = np.random.default_rng(0)
-    assert DYNAMICS_RANGES.contains(POLICY_RANGES.sample(rng, 300)).all()
-    assert POLICY_RANGES.contains(DYNAMICS_RANGES.sample(rng, 300)).mean() < 0.2
+    assert WIDE.contains(NARROW.sample(rng, 300)).all()
+    assert NARROW.contains(WIDE.sample(rng, 300)).mean() < 0.2
 
 
 def test_at_most_one_leg_is_weak():
-    values = DYNAMICS_RANGES.sample(np.random.default_rng(0), 300)
+    values = WIDE.sample(np.random.default_rng(0), 300)
     legs = values[:, [FACTOR_NAMES.index(f"weak_leg_{leg}") for leg in ("fl", "fr", "rl", "rr")]]
     assert ((legs < 1.0).sum(axis=1) <= 1).all()
     assert (legs < 1.0).any(axis=0).all()
