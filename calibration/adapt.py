@@ -147,7 +147,7 @@ def read_probes(probes: Sequence[Probe], context: np.ndarray, differences: np.nd
         Reading(
             name=probe.name,
             unit=probe.unit,
-            value=float(probe.weights @ context + probe.bias),
+            value=float(probe.read(context)),
             spread=float(_spread(differences @ probe.weights)),
             r2=probe.r2,
             median_error=probe.median_error,

@@ -11,7 +11,7 @@ import numpy as np
 
 from calibration.resample import FRAME, FRAME_SIZE, STATE_SIZE, Samples
 from deploy.fields import ArtifactError, Fields, read_bytes
-from deploy.seal import intact
+from robots.seal import intact
 from robots.spec import RobotSpec
 
 SCHEMA = 1
@@ -42,6 +42,10 @@ class Probe:
     bias: float
     r2: float
     median_error: float
+
+    def read(self, context: np.ndarray) -> np.ndarray:
+        """Return the reading of contexts (..., n), in the unit, (...)."""
+        return context @ self.weights + self.bias
 
 
 class DynamicsModel:

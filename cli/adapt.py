@@ -1,0 +1,50 @@
+"""`dmcm adapt`: find a robot's context from a log."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.record import check_output, write_figures
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the field adaptation and print its report."""
+    import tyro
+
+    import models
+    from calibration import Topics, run
+    from calibration.report import text
+
+    usual = Topics()
+
+    def adapt(
+        log: tyro.conf.Positional[Path],
+        robot: str = "go1",
+        out: Path = Path("context.json"),
+        model_dir: Path | None = None,
+        terrain: str = "flat",
+        seed: int = 0,
+        json: Path | None = None,
+        topics: Topics = usual,
+    ) -> None:
+        """Find a robot's context from a log of 20 s of walking on flat ground.
+
+        Args:
+            log: rosbag2 folder, or .mcap or .db3 file.
+            robot: name of the robot that walked.
+            out: context file to write; untouched if the log is refused.
+            model_dir: folder with dynamics.onnx and bank.safetensors; the shipped models of the robot by default.
+            terrain: the bank's name of the ground that was walked on.
+            seed: of the bootstrap that estimates the uncertainty.
+            json: file for the figures.
+            topics: where the log holds what is needed.
+        """
+        check_output(json)
+        command = ["adapt", *arguments]
+        typed = shlex.join(["dmcm", *command])
+        folder = model_dir or models.path(robot)
+        result = run(log, robot, out, folder, terrain=terrain, topics=topics, command=typed, seed=seed)
+        print(text(result))
+        write_figures(json, result.figures(), command, seed)
+
+    tyro.cli(adapt, prog="dmcm adapt", args=arguments)

@@ -1,0 +1,19 @@
+"""`dmcm collect`: walk many robots over many terrains and write the dataset."""
+
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Collect the tasks that are missing, with a progress bar."""
+    import tyro
+    from rich.progress import track
+
+    from policy import inference
+    from sim.collect import CollectConfig, collect
+
+    config = tyro.cli(CollectConfig, prog="dmcm collect", args=arguments)
+    act = inference.load(config.policy)
+    batches = -(-config.num_robots * len(config.terrains) // config.batch)
+    for done, total, falls in track(collect(config, act), "collect", total=batches):
+        print(f"{done} of {total} tasks, {falls:.2f} falls a minute")
+    print(f"wrote {config.out}")

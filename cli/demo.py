@@ -1,0 +1,205 @@
+"""`dmcm demo`: a robot that nobody described walks 20 s, its context is found, and it climbs stairs; in simulation."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cli.record import check_output, write_figures
+
+
+@dataclass
+class DemoConfig:
+    """Show the main job on the simulated field robot: calibrate 20 s on flat ground, adapt, climb stairs.
+
+    Attributes:
+        robot: which robot; its shipped models are used.
+        payload: on the field robot's back, kg; nothing is told of it.
+        kp_scale: factor on its joint stiffness; nothing is told of it.
+        rise: of a step, m.
+        steps: number of steps.
+        trials: climbs for each of the three ways.
+        seed: of the field robot, its noise and the trials.
+        model_dir: folder with the models; the shipped ones by default.
+        out: folder for log, context and report; made anew.
+        json: file for the figures.
+    """
+
+    robot: Literal["go1", "go2"] = "go1"
+    payload: float = 1.5
+    kp_scale: float = 0.7
+    rise: float = 0.10
+    steps: int = 7
+    trials: int = 20
+    seed: int = 0
+    model_dir: Path | None = None
+    out: Path = Path("runs/demo")
+    json: Path | None = None
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the demo, print its table, write its report."""
+    import tyro
+
+    config = tyro.cli(DemoConfig, prog="dmcm demo", args=arguments)
+    check_output(config.json)
+    _check(config)
+    if sys.platform.startswith("linux"):
+        os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported
+    figures = demo(config, ["demo", *arguments])
+    write_figures(config.json, figures, ["demo", *arguments], config.seed)
+
+
+def _check(config: DemoConfig) -> None:
+    ranges = {"payload": (0.0, 10.0), "kp_scale": (0.1, 3.0), "rise": (0.0, 0.3), "steps": (1, 30), "trials": (1, 1000)}
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(config, name) <= high:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} {getattr(config, name)} is out of range: give {low} to {high}")
+
+
+def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
+    """Run calibration, adaptation and trials; return the figures."""
+    import models
+    import robots
+    from calibration import run as adapt
+    from calibration.report import text
+    from cli import demo_report
+    from cli.trials import COMMAND_DT, calibration_walk
+    from sim.factors import RobotFactors
+    from sim.field import FieldRobot
+
+    start = time.perf_counter()
+    folder = config.model_dir or models.path(config.robot)
+    spec, factors = robots.load(config.robot), RobotFactors(payload=config.payload, kp_scale=config.kp_scale)
+    log, context = _make_folder(config.out)
+    print(f"field robot: {spec.name}, payload {config.payload:g} kg, Kp x {config.kp_scale:g} (known to nobody)\n")
+    print("1. stand up and walk 20 s on flat ground ...", flush=True)
+    report = calibration_walk(FieldRobot(spec, factors, seed=config.seed, command_dt=COMMAND_DT), folder, log)
+    print(f"   logged to {log}, controller step p99 {report.step_ms['p99']:.2f} ms\n")
+    print("2. find the robot's context in the log ...", flush=True)
+    result = adapt(log, spec.name, context, folder, command=" ".join(["dmcm", *command]), seed=config.seed)
+    print(text(result))
+    print(f"\n3. climb {config.steps} steps of {100 * config.rise:g} cm, {config.trials} trials each ...", flush=True)
+    trials = _climb(config, folder, factors, context)
+    _print_table(trials)
+    figures = {
+        "robot": {"name": spec.name, "payload_kg": config.payload, "kp_scale": config.kp_scale},
+        "stairs": {"rise_m": config.rise, "steps": config.steps},
+        "prediction_error": result.context["error"],
+        "readings": result.context["readings"],
+        "success": {
+            name: {"successes": sum(t.success for t in mine), "trials": len(mine)} for name, mine in trials.items()
+        },
+        "seconds": time.perf_counter() - start,
+    }
+    page = demo_report.write(config.out, spec, folder, config, figures, trials, _film(config, folder, factors, context))
+    print(f"\nreport: {page}   ({figures['seconds']:.0f} s)")
+    return figures
+
+
+def _make_folder(out: Path) -> tuple[Path, Path]:
+    """Make the output folder, without what an earlier demo left there."""
+    log, context = out / "log", out / "context.json"
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(log, ignore_errors=True)
+    context.unlink(missing_ok=True)
+    return log, context
+
+
+def _jobs(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list[Any]:
+    import robots
+    from cli.trials import Mode, TrialJob
+    from deploy.context import load_bank
+    from sim.trial import StairsTrial
+
+    terrain = nearest_stairs(load_bank(folder / "bank.safetensors", robots.load(config.robot)).terrains, config.rise)
+    modes = (Mode("adapted", "multi.onnx", context), Mode("nominal", "multi.onnx"), Mode("vanilla", "vanilla.onnx"))
+    return [
+        TrialJob(
+            config.robot,
+            folder,
+            mode,
+            terrain,
+            factors,
+            StairsTrial.drawn(config.rise, config.steps, config.seed + i),
+            config.seed,
+            config.seed + 1 + i,
+        )
+        for i in range(config.trials)
+        for mode in modes
+    ]
+
+
+def nearest_stairs(terrains: Sequence[str], rise: float) -> str:
+    """Return the bank's stairs whose rise is nearest, m.
+
+    Raises:
+        ValueError: if the bank has no stairs.
+    """
+    rises = {name: int(found[1]) / 100 for name in terrains if (found := re.fullmatch(r"stairs_(\d+)cm", name))}
+    if not rises:
+        raise ValueError("the context bank has no stairs: train the dynamics model with stairs in its data")
+    return min(rises, key=lambda name: abs(rises[name] - rise))
+
+
+def _climb(config: DemoConfig, folder: Path, factors: Any, context: Path) -> dict[str, list[Any]]:
+    from rich.progress import track
+
+    from cli.trials import climb_all
+
+    jobs = _jobs(config, folder, factors, context)
+    trials: dict[str, list[Any]] = {"adapted": [], "nominal": [], "vanilla": []}
+    for result in track(climb_all(jobs), "   climbing", total=len(jobs), transient=True):
+        trials[result.mode].append(result)
+    return trials
+
+
+def _film(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list[Any]:
+    """Return pictures of the first trial with the adapted context; none where there is no GL."""
+    from cli.trials import climb
+    from sim.render import FollowCamera
+
+    frames: list[Any] = []
+    cameras: list[FollowCamera] = []
+
+    def watch(robot: Any) -> None:
+        if not cameras:
+            cameras.append(FollowCamera(robot.model, 480, 270))
+        frames.append(cameras[0].picture(robot.data))
+
+    try:
+        climb(_jobs(config, folder, factors, context)[0], watch)
+    except ValueError as reason:
+        print(f"no pictures: {reason}")
+        return []
+    finally:
+        for camera in cameras:
+            camera.close()
+    return frames
+
+
+def _print_table(trials: dict[str, list[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    what = {
+        "adapted": "contexts: adapted robot, stairs",
+        "nominal": "contexts: nominal robot, stairs",
+        "vanilla": "no contexts (domain randomization)",
+    }
+    table = Table("policy", "", "on top", "mean time", "most common end otherwise")
+    for name, mine in trials.items():
+        won = [t.seconds for t in mine if t.success]
+        lost = [t.cause for t in mine if not t.success]
+        end = max(set(lost), key=lost.count) if lost else ""
+        seconds = f"{sum(won) / len(won):.1f} s" if won else ""
+        table.add_row(name, what[name], f"{len(won)} of {len(mine)}", seconds, end)
+    Console().print(table)

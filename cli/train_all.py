@@ -1,0 +1,110 @@
+"""`dmcm train all`: every stage from nothing to what a robot needs, each a `dmcm` command that one could type."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass
+class AllConfig:
+    """Train everything for a robot; what an earlier call has finished is kept, what it has begun goes on.
+
+    Attributes:
+        robot: which robot.
+        out: folder for all stages; its `models` gets what a robot needs.
+        base_samples: environment steps of the base policy, which collects the data and calibrates in the field.
+        samples: environment steps of each of the two policies that start from it, without and with contexts.
+        num_robots: conditions in the dataset.
+        seed: of every stage.
+    """
+
+    robot: Literal["go1", "go2"] = "go1"
+    out: Path = Path("runs/all")
+    base_samples: float = 18e6
+    samples: float = 16e6
+    num_robots: int = 160
+    seed: int = 0
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the stages in order."""
+    import tyro
+
+    config = tyro.cli(AllConfig, prog="dmcm train all", args=arguments)
+    made, data, learned = config.out / "models", config.out / "data", config.out / "dynamics"
+    base = _policy(config, config.out / "base", config.base_samples)
+    _export(config, base, made / "calibration.onnx")
+    seed = ("--seed", config.seed)
+    robots = ("--num-robots", config.num_robots, *_robot(config))
+    _dmcm("collect", "--policy", made / "calibration.onnx", "--out", data, *robots, *seed)
+    go_on = ("--resume",) if (learned / "checkpoint.safetensors").exists() else ()
+    _once(learned / "dynamics.onnx", "train", "dynamics", "--dataset", data, "--output", learned, *seed, *go_on)
+    for name in ("bank.safetensors", "dynamics.onnx"):
+        _copy(learned / name, made / name)
+    for name, sees in (("vanilla", ()), ("multi", ("--mode", "multi", "--bank", made / "bank.safetensors"))):
+        trained = _policy(config, config.out / name, config.samples, *sees, "--init", base)
+        _export(config, trained, made / f"{name}.onnx", *sees)
+    print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
+
+
+def _export(config: AllConfig, checkpoint: Path, product: Path, *sees: object) -> None:
+    _once(product, "export", "--checkpoint", checkpoint, "--out", product, *_robot(config), *sees)
+
+
+def _robot(config: AllConfig) -> tuple[str, str]:
+    return "--robot", config.robot
+
+
+def _policy(config: AllConfig, run: Path, samples: float, *more: object) -> Path:
+    """Train a policy in the folder `run`, or go on, and return its last checkpoint."""
+    if _samples(run) < samples:
+        go_on = ("--resume",) if _samples(run) >= 0 else ()
+        setup = ("--samples", f"{samples:.0f}", "--seed", config.seed, "--env.robot", config.robot)
+        _dmcm("train", "policy", "--run", run, *setup, *more, *go_on)
+    if _samples(run) < samples:
+        raise KeyboardInterrupt
+    return run / f"model_{_samples(run)}.pt"
+
+
+def _samples(run: Path) -> int:
+    """Return the environment steps of a run's newest checkpoint, -1 without one."""
+    return max((int(path.stem.split("_")[1]) for path in run.glob("model_*.pt")), default=-1)
+
+
+def _once(product: Path, *words: object) -> None:
+    """Run a stage that writes `product`, unless that exists."""
+    if not product.exists():
+        product.parent.mkdir(parents=True, exist_ok=True)
+        _dmcm(*words)
+    if not product.exists():
+        raise KeyboardInterrupt
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(source, partial)
+    os.replace(partial, target)
+
+
+def _dmcm(*words: object) -> None:
+    """Run `dmcm` with these words in a process of its own, which handles Ctrl-C, and end if it fails."""
+    typed = [str(word) for word in words]
+    print(f"\n$ {shlex.join(['dmcm', *typed])}", flush=True)
+    stage = subprocess.Popen([sys.executable, "-c", "from cli.main import run; run()", *typed])
+    # The terminal sends Ctrl-C to both; the stage writes its checkpoint, and this process waits for that.
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: stage.terminate())
+    try:
+        code = stage.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if code:
+        sys.exit(code if code > 0 else 128 - code)

@@ -1,0 +1,151 @@
+"""Puts the field robot behind the real controller: the calibration walk, and trials on stairs in parallel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import robots
+from deploy.context import RobotContext, load_bank, load_context
+from deploy.controller import Controller, ControllerConfig
+from deploy.driver import StateLike
+from deploy.log import LogWriter
+from deploy.loop import LoopReport, Operator, run
+from deploy.policy import OnnxPolicy
+from sim.factors import RobotFactors
+from sim.field import FieldRobot
+from sim.trial import StairsTrial
+
+COMMAND_DT = 0.005  # s
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to climb.
+
+    Attributes:
+        name: for tables.
+        policy: ONNX file in the models folder.
+        context: context.json, or None for the nominal robot's context.
+    """
+
+    name: str
+    policy: str
+    context: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """A trial to run in a process of its own."""
+
+    robot: str
+    models: Path
+    mode: Mode
+    terrain: str
+    factors: RobotFactors
+    trial: StairsTrial
+    robot_seed: int
+    noise_seed: int
+
+
+@dataclass
+class TrialResult:
+    """How a trial ended: whether on top, why, after how long (s), and the way from the first step, (n, 3) m."""
+
+    mode: str
+    success: bool
+    cause: str
+    seconds: float
+    path: list[list[float]] = field(default_factory=list)
+
+
+def controller(robot: str, models: Path, policy: str, context: RobotContext | None, terrain: str) -> Controller:
+    """Return a controller that walks with a policy of the models folder and calibrates with the data-collecting one."""
+    spec = robots.load(robot)
+    bank = load_bank(models / "bank.safetensors", spec)
+    config = ControllerConfig(command_dt=COMMAND_DT)
+    walk, calibration = (OnnxPolicy.load(models / name, spec) for name in (policy, "calibration.onnx"))
+    made = Controller(spec, walk, calibration, bank, config)
+    made.set_context(context)
+    made.set_terrain(terrain)
+    return made
+
+
+def calibration_walk(robot: FieldRobot, models: Path, log: Path) -> LoopReport:
+    """Stand up, walk the 20 s calibration motion on flat ground, and log it.
+
+    Raises:
+        ValueError: if the robot faults on the way.
+    """
+    made = controller(robot.robot, models, "calibration.onnx", None, "flat")
+    done = False
+
+    def operator(control: Controller, state: StateLike | None) -> Operator | None:
+        nonlocal done
+        if control.fault:
+            raise ValueError(f"the robot faulted while calibrating: {control.fault}")
+        if control.state == "passive":
+            return Operator(event="stand_up")
+        if control.state == "stand" and not done:
+            done = True
+            return Operator(event="calibrate")
+        return None if control.state == "stand" else Operator()
+
+    with LogWriter(log, made.spec, made.provenance()) as writer:
+        return run(made, robot, operator, writer, record={"calibrate"})
+
+
+def climb(job: TrialJob, watch: Callable[[FieldRobot], None] | None = None) -> TrialResult:
+    """Run one trial: stand up before the stairs, walk, and see; `watch` sees the robot five times a second."""
+    spec = robots.load(job.robot)
+    context = load_context(job.mode.context, spec) if job.mode.context else None
+    made = controller(job.robot, job.models, job.mode.policy, context, job.terrain)
+    trial = job.trial
+    robot = FieldRobot(
+        spec,
+        job.factors,
+        trial.boxes,
+        seed=job.robot_seed,
+        noise_seed=job.noise_seed,
+        lying=False,
+        heading=trial.heading,
+        command_dt=COMMAND_DT,
+    )
+    result = TrialResult(job.mode.name, False, "time is up", trial.time_limit)
+    walking = 0
+
+    def operator(control: Controller, state: StateLike | None) -> Operator | None:
+        nonlocal walking
+        if control.state in ("passive", "stand"):
+            return Operator(event="stand_up" if control.state == "passive" else "walk")
+        if control.fault or trial.reached(robot.position):
+            result.success = not control.fault
+            result.cause = control.fault or "reached the plateau"
+            result.seconds = walking * COMMAND_DT
+            return None
+        if control.state != "walk":
+            return Operator()
+        walking += 1
+        if walking % 10 == 0:
+            result.path.append(np.round(robot.position - [trial.distance, 0.0, 0.0], 3).tolist())
+        if watch and walking % round(0.2 / COMMAND_DT) == 0:
+            watch(robot)
+        ended = walking * COMMAND_DT > trial.time_limit
+        return None if ended else Operator(velocity=trial.velocity(state.quaternion))
+
+    run(made, robot, operator)
+    return result
+
+
+def climb_all(jobs: list[TrialJob]) -> Iterator[TrialResult]:
+    """Run the trials on all cores and yield their results as they end."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ProcessPoolExecutor(cores) as pool:
+        for future in as_completed([pool.submit(climb, job) for job in jobs]):
+            yield future.result()

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from cli import train_all
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    """Return the list that collects the commands, each of which writes what the real one would."""
+    ran = []
+
+    def option(words, name):
+        return Path(words[words.index(name) + 1])
+
+    def run(*words):
+        words = [str(word) for word in words]
+        ran.append(words)
+        if words[:2] == ["train", "policy"]:
+            folder = option(words, "--run")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"model_{option(words, '--samples')}.pt").touch()
+        elif words[:2] == ["train", "dynamics"]:
+            folder = option(words, "--output")
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("bank.safetensors", "dynamics.onnx"):
+                (folder / name).write_text(name)
+        elif words[0] == "export":
+            option(words, "--out").touch()
+
+    monkeypatch.setattr(train_all, "_dmcm", run)
+    return ran
+
+
+def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
+    train_all.main(["--out", str(tmp_path), "--robot", "go2", "--samples", "200", "--base-samples", "100"])
+    assert [" ".join(words[:2]) for words in stages] == [
+        *("train policy", "export --checkpoint", "collect --policy", "train dynamics"),
+        *("train policy", "export --checkpoint") * 2,
+    ]
+    made = {path.name for path in (tmp_path / "models").iterdir()}
+    assert made == {"calibration.onnx", "vanilla.onnx", "multi.onnx", "dynamics.onnx", "bank.safetensors"}
+    assert all("go2" in words for words in stages if words[:2] != ["train", "dynamics"])
+    base = str(tmp_path / "base" / "model_100.pt")
+    vanilla, multi = (words for words in stages if "--init" in words)
+    assert base in vanilla and base in multi and "--bank" in multi and "--bank" not in vanilla
+
+
+def test_finished_stages_are_kept(stages, tmp_path):
+    options = ["--out", str(tmp_path), "--samples", "200", "--base-samples", "100"]
+    train_all.main(options)
+    stages.clear()
+    train_all.main(options)
+    assert [words[0] for words in stages] == ["collect"], "which keeps its own finished tasks"
+
+
+def test_an_interrupted_policy_goes_on(stages, tmp_path):
+    run = tmp_path / "base"
+    run.mkdir()
+    (run / "model_40.pt").touch()
+    train_all.main(["--out", str(tmp_path), "--samples", "200", "--base-samples", "100"])
+    assert "--resume" in stages[0] and "--resume" not in stages[4]
+
+
+def test_an_interrupted_stage_ends_the_chain(monkeypatch, tmp_path):
+    monkeypatch.setattr(train_all, "_dmcm", lambda *words: None)
+    with pytest.raises(KeyboardInterrupt):
+        train_all.main(["--out", str(tmp_path)])
+
+
+def test_a_failed_stage_ends_the_chain_with_its_exit_code(monkeypatch, tmp_path, capfd):
+    with pytest.raises(SystemExit) as end:
+        train_all._dmcm("export", "--checkpoint")
+    assert end.value.code == 2
+    assert "$ dmcm export --checkpoint" in capfd.readouterr().out
+
+
+def test_every_stage_is_a_command_that_parses(stages, tmp_path):
+    pytest.importorskip("rsl_rl")
+    import tyro
+
+    from dynamics_model.train import TrainConfig
+    from policy.config import PolicyConfig
+    from policy.export import ExportConfig
+    from sim.collect import CollectConfig
+
+    train_all.main(["--out", str(tmp_path), "--seed", "7"])
+    configs = {"train policy": PolicyConfig, "train dynamics": TrainConfig}
+    configs |= {"export": ExportConfig, "collect": CollectConfig}
+    for words in stages:
+        name = words[0] if words[0] in configs else " ".join(words[:2])
+        config = tyro.cli(configs[name], args=words[len(name.split()) :])
+        assert getattr(config, "seed", 7) == 7
