@@ -71,7 +71,11 @@ class Runner(OnPolicyRunner):
         middle = time.perf_counter()
         losses = self.alg.update()
         seconds = (middle - start, time.perf_counter() - middle)
-        self._recent = {k: float(v.mean()) for extras in self.logger.ep_extras for k, v in extras.items()}
+        ends: dict[str, list[float]] = {}
+        for extras in self.logger.ep_extras:
+            for key, value in extras.items():
+                ends.setdefault(key, []).append(float(value.mean()))
+        self._recent = {key: statistics.mean(values) for key, values in ends.items()}
         with contextlib.redirect_stdout(io.StringIO()):
             self.logger.log(
                 it=self.current_learning_iteration,
@@ -93,7 +97,7 @@ class Runner(OnPolicyRunner):
         reward = statistics.mean(buffer) if buffer else 0.0
         length = statistics.mean(self.logger.lenbuffer) * env.sim.control_dt if buffer else 0.0
         falls, stairs = self._recent.get("Episode/falls", 0.0), env.curriculum.mean_level("stairs")
-        std = float(self.alg.get_policy().output_std.mean())
+        std = float(self.alg.get_policy().output_std.detach().mean())
         return (
             f"reward {reward:6.2f}  episode {length:4.1f} s  falls {falls:4.0%}  stairs {stairs:3.1f}  "
             f"std {std:4.2f}  {speed:6.0f} samples/s"
