@@ -1,0 +1,89 @@
+"""Stage one: one free context per robot and per terrain, trained with the network by plain stochastic gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dynamics_model.dataset import Dataset, SensorNoise
+from dynamics_model.meta import Batch, Tasks
+from dynamics_model.network import DynamicsModel
+from dynamics_model.probes import readings
+
+POINTS = 8  # samples per task in a batch: few, so that a batch sees many tasks
+ANCHOR_SPREAD = 0.3
+
+
+class Table(nn.Module):
+    """Free contexts of the training robots and terrains.
+
+    A robot's context is a learned linear map of its true factors plus a free part of its own: the map is shared by all
+    robots, so that a payload finds its direction long before a robot's own samples could show it. Held-out robots
+    and the field never see factors, only gradients.
+    """
+
+    def __init__(self, data: Dataset, train: Tensor, robot: int, terrain: int, anchor: bool) -> None:
+        """Build contexts of the sizes `robot` and `terrain` for the rows `train`; `anchor` uses the true factors."""
+        super().__init__()
+        values = readings(data)[2][train]
+        known = (values - values.mean(0)) / values.std(0).clamp_min(1e-6)
+        self.register_buffer("known", known if anchor else known[:, :0], persistent=False)
+        spread = ANCHOR_SPREAD if anchor else 0.0
+        self.map = nn.Parameter(torch.randn(self.known.shape[1], robot) * spread)
+        self.robot = nn.Parameter(torch.randn(len(train), robot) * (0.0 if anchor else 0.1))
+        self.terrain = nn.Parameter(torch.randn(len(data.terrain_ids), terrain) * 0.1)
+
+    def robots(self) -> Tensor:
+        """Return the contexts of all training robots [R, robot]."""
+        return self.known @ self.map + self.robot
+
+    def penalty(self) -> Tensor:
+        """Return the mean square of the free parts."""
+        return self.robot.square().mean() + self.terrain.square().mean()
+
+
+def table_loss(
+    model: DynamicsModel, table: Table, data: Dataset, train: Tensor, batch: int, noise: SensorNoise
+) -> Tensor:
+    """Return the loss of `batch` random transitions of random training tasks under their table contexts."""
+    count = max(batch // POINTS, 1)
+    robot = torch.randint(len(train), (count,))
+    terrain = torch.randint(len(data.terrain_ids), (count,))
+    task = data.grid[train[robot], terrain]
+    robot, terrain, task = robot[task >= 0], terrain[task >= 0], task[task >= 0]
+    windows = model.normalise(data.sample(task, POINTS, noise=noise))
+    context = torch.cat([table.robots()[robot], table.terrain[terrain]], -1)
+    return model.learner.losses(windows, context).mean()
+
+
+class GridTasks(Tasks):
+    """Stage two's tasks: factors are (position in `train`, terrain column) of robots that have data there."""
+
+    def __init__(
+        self, model: DynamicsModel, data: Dataset, train: Tensor, points: int, noise: SensorNoise | None
+    ) -> None:
+        """Draw `points` samples of a task for support, from the log's first half, and as many for query."""
+        self.model, self.data, self.train, self.points, self.noise = model, data, train, points, noise
+        self.pairs = (data.grid[train] >= 0).nonzero()
+
+    def draw(self, count: int) -> Tensor:
+        """Return random tasks [count, 2]."""
+        return self.pairs[torch.randint(len(self.pairs), (count,))]
+
+    def change(self, factors: Tensor, which: Tensor) -> Tensor:
+        """Return the tasks with the robot (`which` 0) or the terrain (1) drawn anew among those with data."""
+        there = self.data.grid[self.train] >= 0
+        robot = torch.multinomial(there[:, factors[:, 1]].T.float(), 1)[:, 0]
+        terrain = torch.multinomial(there[factors[:, 0]].float(), 1)[:, 0]
+        robot_changed = torch.stack([robot, factors[:, 1]], 1)
+        terrain_changed = torch.stack([factors[:, 0], terrain], 1)
+        return torch.where((which == 0)[:, None], robot_changed, terrain_changed)
+
+    def sample(self, factors: Tensor, part: str) -> Batch:
+        """Return normalised samples of the tasks; a pair without data gets weight 0 (only recombination makes one)."""
+        task = self.data.grid[self.train[factors[:, 0]], factors[:, 1]]
+        window = (0.0, 0.5) if part == "support" else (0.5, 1.0)
+        windows = self.data.sample(task.clamp_min(0), self.points, window, self.noise)
+        if bool((task < 0).any()):
+            windows.weight = (task >= 0).float()[:, None].expand(-1, self.points)
+        return self.model.normalise(windows)
