@@ -35,7 +35,7 @@ class DemoConfig:
     robot: Literal["go1", "go2"] = "go1"
     payload: float = 1.5
     kp_scale: float = 0.7
-    rise: float = 0.10
+    rise: float = 0.17
     steps: int = 7
     trials: int = 20
     seed: int = 0

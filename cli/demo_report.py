@@ -163,7 +163,8 @@ def _map(model: DynamicsModel, bank: ContextBank, context: np.ndarray) -> str:
     x, y = probes["kp_strength"], probes["payload"]
     figure, axes = _figure(9.0, 3.6, 2)
     names = list(bank.factor_names)
-    for axis, (factor, label) in zip(axes[0], (("kp_scale", "true stiffness, ×"), ("payload", "true payload, kg"))):
+    shown = (("kp_scale", "true stiffness, ×"), ("payload", "true payload, kg"))
+    for axis, (factor, label) in zip(axes[0], shown, strict=True):
         truth = bank.robot_factors[:, names.index(factor)]
         dots = axis.scatter(x.read(bank.robot_contexts), y.read(bank.robot_contexts), c=truth, s=18, cmap="viridis")
         for name, value, marker in (("nominal", bank.nominal_robot, "D"), ("adapted", context, "*")):
