@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,11 +46,12 @@ def main(arguments: Sequence[str]) -> None:
     """Run the demo, print its table, write its report."""
     import tyro
 
+    from sim.gl import choose_offscreen
+
     config = tyro.cli(DemoConfig, prog="dmcm demo", args=arguments)
     check_output(config.json)
     _check(config)
-    if sys.platform.startswith("linux"):
-        os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported
+    choose_offscreen()
     figures = demo(config, ["demo", *arguments])
     write_figures(config.json, figures, ["demo", *arguments], config.seed)
 

@@ -1,7 +1,5 @@
 """`dmcm play`: look at a task with a zero, random or trained agent."""
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -37,8 +35,10 @@ def main(arguments: Sequence[str]) -> None:
             bank: context bank for a policy that sees contexts; the shipped one by default.
             seed: of the start and the commands.
         """
-        if video is not None and sys.platform.startswith("linux"):
-            os.environ.setdefault("MUJOCO_GL", "egl")  # before mujoco is imported
+        if video is not None:
+            from sim.gl import choose_offscreen
+
+            choose_offscreen()
         from policy.play import PlayConfig, frames, show
 
         config = PlayConfig(agent, robot, terrain, level, payload, kp_scale, bank, seed)

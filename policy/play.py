@@ -64,8 +64,7 @@ def make(config: PlayConfig) -> QuadrupedEnv:
     return env
 
 
-def _run(config: PlayConfig, env: QuadrupedEnv) -> Iterator[None]:
-    act = agent(config.agent, config.seed)
+def _run(act: Callable[[TensorDict], torch.Tensor], env: QuadrupedEnv) -> Iterator[None]:
     while True:
         env.step(act(env.get_observations()))
         yield
@@ -75,11 +74,11 @@ def frames(config: PlayConfig, seconds: float) -> Iterator[np.ndarray]:
     """Yield 25 pictures a second, (height, width, 3) uint8."""
     from sim.render import FPS, FollowCamera
 
-    env = make(config)
+    act, env = agent(config.agent, config.seed), make(config)
     model, data = env.sim.snapshot(0)
     camera = FollowCamera(model)
     every = round(1.0 / (FPS * env.sim.control_dt))
-    for step, _ in enumerate(_run(config, env)):
+    for step, _ in enumerate(_run(act, env)):
         if step * env.sim.control_dt >= seconds:
             break
         if step % every == 0:
@@ -91,10 +90,10 @@ def show(config: PlayConfig) -> None:
     """Open MuJoCo's viewer and run in real time until it is closed."""
     import mujoco.viewer
 
-    env = make(config)
+    act, env = agent(config.agent, config.seed), make(config)
     model, data = env.sim.snapshot(0)
     with mujoco.viewer.launch_passive(model, data) as viewer:
-        for _ in _run(config, env):
+        for _ in _run(act, env):
             if not viewer.is_running():
                 break
             env.sim.snapshot(0, model, data)

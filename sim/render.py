@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import mujoco
 import numpy as np
 
+from sim.gl import LIBRARIES
+
 FPS = 25
+NO_GL = "no offscreen GL on this machine: install libegl1 or libosmesa6 and set MUJOCO_GL to egl or osmesa"
 
 
 class FollowCamera:
@@ -24,12 +29,12 @@ class FollowCamera:
     """
 
     def __init__(self, model: mujoco.MjModel, width: int = 640, height: int = 360, azimuth: float = 60.0) -> None:
+        if sys.platform.startswith("linux") and os.environ.get("MUJOCO_GL") not in LIBRARIES:
+            raise ValueError(NO_GL)  # other backends need a screen, and end the process where there is none
         try:
             self._renderer = mujoco.Renderer(model, height, width)
         except Exception as error:  # each GL backend raises an error of its own
-            raise ValueError(
-                "no offscreen GL on this machine: install libegl1 or libosmesa6 and set MUJOCO_GL to egl or osmesa"
-            ) from error
+            raise ValueError(NO_GL) from error
         self._camera = mujoco.MjvCamera()
         self._camera.distance, self._camera.azimuth, self._camera.elevation = 2.6, azimuth, -16.0
 

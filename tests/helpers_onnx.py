@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from robots.seal import PLACEHOLDER, seal
 from robots.observation import PROPRIOCEPTION, as_metadata, size
+from robots.seal import PLACEHOLDER, seal
 from robots.spec import RobotSpec
 
 DYNAMICS_DIGEST = "0123456789abcdef"

@@ -1,0 +1,3 @@
+from sim.gl import choose_offscreen
+
+choose_offscreen()  # before any test imports mujoco
