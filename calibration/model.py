@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration.resample import FRAME, FRAME_SIZE, STATE_SIZE, Samples
+from calibration.resample import Samples
 from deploy.fields import ArtifactError, Fields, read_bytes
+from robots.frame import FRAME, FRAME_SIZE, STATE_SIZE
 from robots.seal import intact
 from robots.spec import RobotSpec
 

@@ -8,18 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.read import RawLog, Series
+from robots.frame import FRAME, FRAME_SIZE, STATE_SIZE
 from robots.kinematics import projected_gravity
 from robots.spec import RobotSpec
 
-FRAME = (
-    ("angular_velocity", 3),
-    ("projected_gravity", 3),
-    ("joint_position", 12),
-    ("joint_velocity", 12),
-    ("action", 12),
-)
-FRAME_SIZE = sum(size for _, size in FRAME)
-STATE_SIZE = FRAME_SIZE - 12  # what one step changes: the frame without its action
 WALKING_STATES = ("calibrate", "walk")  # of the controller, best first
 STALE = 1.5  # control periods after which a state no longer counts as the one that the controller saw
 MOTION = 0.03  # rad: a joint's spread over one second, mean of all joints, above which the robot walks

@@ -12,8 +12,8 @@ def main(arguments: Sequence[str]) -> None:
     import tyro
 
     import models
-    from calibration import Topics, run
-    from calibration.report import text
+    from calibration import RefusedError, Topics, run
+    from calibration.report import checks_text, text
 
     usual = Topics()
 
@@ -43,7 +43,12 @@ def main(arguments: Sequence[str]) -> None:
         command = ["adapt", *arguments]
         typed = shlex.join(["dmcm", *command])
         folder = model_dir or models.path(robot)
-        result = run(log, robot, out, folder, terrain=terrain, topics=topics, command=typed, seed=seed)
+        try:
+            result = run(log, robot, out, folder, terrain=terrain, topics=topics, command=typed, seed=seed)
+        except RefusedError as refusal:
+            if refusal.checks:
+                print(checks_text(refusal.checks))
+            raise
         print(text(result))
         write_figures(json, result.figures(), command, seed)
 

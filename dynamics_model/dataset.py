@@ -11,17 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from robots.frame import FRAME, STATE_SIZE
+
 SCHEMA = 1
-# Parts of a frame and their sizes; the first STATE values are what the model predicts.
-FRAME = (
-    ("angular_velocity", 3),
-    ("projected_gravity", 3),
-    ("joint_position", 12),
-    ("joint_velocity", 12),
-    ("action", 12),
-)
-FRAME_SIZE = sum(size for _, size in FRAME)
-STATE_SIZE = FRAME_SIZE - 12
 GRAVITY = slice(3, 6)
 HEADER = ("robot", "robot_digest", "control_dt", "robot_id", "terrain_id", "robot_factors", "terrain", "factor_units")
 WINDOW_GAP = 8  # transitions between two windows of a log, so that they share no frame

@@ -21,8 +21,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import robots
 from dynamics_model.bank import load_bank
-from dynamics_model.dataset import FRAME, FRAME_SIZE, STATE_SIZE, Windows
+from dynamics_model.dataset import Windows
 from dynamics_model.network import DynamicsModel, ModelInfo
+from robots.frame import FRAME, FRAME_SIZE, STATE_SIZE
 from robots.seal import PLACEHOLDER, seal
 
 SCHEMA = 1

@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dynamics_model.dataset import FRAME_SIZE, STATE_SIZE, Windows
+from dynamics_model.dataset import Windows
 from dynamics_model.meta import Batch, ContextLearner
+from robots.frame import FRAME_SIZE, STATE_SIZE
 
 SCHEMA = 1
 

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 import robots
 from calibration.read import RawLog, Series
-from calibration.resample import FRAME, FRAME_SIZE, STATE_SIZE
+from robots.frame import FRAME, FRAME_SIZE, STATE_SIZE
 
 SPEC = robots.load("go1")
 DT, HISTORY, SIZE = SPEC.control_dt, 3, 8

@@ -5,7 +5,8 @@ import pytest
 
 import robots
 from calibration.read import Series, read
-from calibration.resample import FRAME_SIZE, STATE_SIZE, motion, policy_ticks, resample, samples, segments
+from calibration.resample import motion, policy_ticks, resample, samples, segments
+from robots.frame import FRAME_SIZE, STATE_SIZE
 from robots.kinematics import projected_gravity
 
 SPEC = robots.load("go1")

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dynamics_model.dataset import FRAME_SIZE, GRAVITY, Dataset, DatasetError, SensorNoise, read_task
+from dynamics_model.dataset import GRAVITY, Dataset, DatasetError, SensorNoise, read_task
+from robots.frame import FRAME_SIZE
 
 QUIET = SensorNoise(0.0, 0.0, 0.0, 0.0)
 
