@@ -15,6 +15,7 @@ import onnxruntime
 import torch
 
 import robots
+from policy import checkpoint
 from robots import observation
 from robots.seal import PLACEHOLDER, seal
 from robots.spec import RobotSpec
@@ -78,9 +79,7 @@ def export(config: ExportConfig) -> float:
         FileNotFoundError: if there is no checkpoint.
         ValueError: if the checkpoint has other inputs than the mode, or ONNX and torch disagree.
     """
-    if not config.checkpoint.exists():
-        raise FileNotFoundError(f"no checkpoint at {config.checkpoint}: check --checkpoint")
-    state = torch.load(config.checkpoint, weights_only=True)
+    state = checkpoint.read(config.checkpoint)
     sizes = INPUTS[config.mode]
     actor = _Deterministic(state["actor_state_dict"]).eval()
     if actor.mean.shape[-1] != sum(sizes.values()):

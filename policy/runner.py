@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rsl_rl.runners import OnPolicyRunner
 
+from policy import checkpoint
 from sim.env import ContextTable, QuadrupedEnv
-
-PROPRIOCEPTION = 45
 
 
 class Runner(OnPolicyRunner):
@@ -121,7 +120,7 @@ class Runner(OnPolicyRunner):
         self, path: str, load_cfg: dict | None = None, strict: bool = True, map_location: str | None = None
     ) -> dict:
         """Load a checkpoint of this run: networks, optimizer, terrain levels, counts."""
-        state = torch.load(path, weights_only=True, map_location=map_location)
+        state = checkpoint.read(Path(path))
         self.alg.load(state, load_cfg, strict)
         self.current_learning_iteration, self.samples = state["iteration"], state["samples"]
         self._restore_levels(state["levels"])
@@ -134,11 +133,12 @@ class Runner(OnPolicyRunner):
             path: checkpoint of a policy that sees proprioception only, or the same inputs.
             contexts: the contexts that this policy sees besides, which normalise the new inputs.
         """
-        if not path.exists():
-            raise FileNotFoundError(f"no checkpoint at {path}: check --init")
-        state = torch.load(path, weights_only=True)
+        state = checkpoint.read(path)
         actor, wanted = state["actor_state_dict"], self.alg.get_policy().state_dict()
         new = wanted["mlp.0.weight"].shape[1] - actor["mlp.0.weight"].shape[1]
+        if new < 0 or (new and contexts is None):
+            inputs = actor["mlp.0.weight"].shape[1]
+            raise ValueError(f"{path} takes {inputs} inputs, this policy {inputs + new}: give its --mode and --bank")
         if new and contexts is not None:
             banks = (
                 contexts.robot_contexts,

@@ -131,6 +131,13 @@ def test_a_policy_with_contexts_starts_as_the_vanilla_policy_it_comes_from(train
     assert torch.load(newest_checkpoint(setup.run), weights_only=True)["iteration"] == 2
 
 
+def test_a_start_from_a_policy_that_sees_more_is_refused(trained, tmp_path):
+    bank = make_bank(tmp_path / "bank.safetensors")
+    run(config(tmp_path / "multi", mode="multi", bank=bank, init=newest_checkpoint(trained)))
+    with pytest.raises(ValueError, match="give its --mode and --bank"):
+        run(config(tmp_path / "less", init=newest_checkpoint(tmp_path / "multi")))
+
+
 @pytest.mark.parametrize("mode", ["none", "multi"])
 def test_export_agrees_with_torch_for_any_batch(trained, tmp_path, mode):
     bank = make_bank(tmp_path / "bank.safetensors")
@@ -158,6 +165,16 @@ def test_the_controller_takes_what_training_exports(trained, tmp_path):
     assert policy.mode == "none"
     with pytest.raises(ValueError):
         OnnxPolicy.load(out, robots.load("go2"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut short"])
+def test_a_damaged_checkpoint_is_said(tmp_path, content):
+    path = tmp_path / "model_5.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not a checkpoint, or damaged"):
+        export(ExportConfig(path, tmp_path / "x.onnx"))
+    with pytest.raises(ValueError, match="not a checkpoint, or damaged"):
+        run(config(tmp_path, resume=True))
 
 
 def test_export_in_the_wrong_mode_is_refused(trained, tmp_path):
