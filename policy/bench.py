@@ -15,6 +15,7 @@ from policy.config import PolicyConfig
 from policy.train import make_env, make_runner
 from sim.config import EnvConfig, TerrainConfig
 from sim.env import QuadrupedEnv
+from sim.scene import CONTROL_STEPS
 
 WARM_UP = 2  # iterations
 
@@ -45,7 +46,7 @@ def bare_physics(env: QuadrupedEnv, targets: list[torch.Tensor]) -> float:
     start = time.perf_counter()
     for target in targets:
         control[:] = target.numpy()
-        batch.step(nstep=4)
+        batch.step(nstep=CONTROL_STEPS)
     return len(targets) * env.num_envs / (time.perf_counter() - start)
 
 

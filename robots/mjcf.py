@@ -5,7 +5,6 @@ from __future__ import annotations
 from robots.joints import LEGS
 from robots.spec import Joint, Link, RobotSpec
 
-TRUNK_GEOMS = "trunk"
 PAYLOAD_BODY = "payload"
 
 
@@ -67,7 +66,7 @@ def robot_body(spec: RobotSpec) -> str:
     <body name="trunk" pos="0 0 {spec.standing_height:.9g}">
       {_inertial(spec.trunk)}
       <freejoint name="root"/>
-      <geom name="{TRUNK_GEOMS}" class="body" type="box" size="{_numbers(*spec.trunk_size)}"/>
+      <geom name="trunk" class="body" type="box" size="{_numbers(*spec.trunk_size)}"/>
       <geom class="visual" type="box" size="0.03 0.05 0.04" pos="{spec.trunk_size[0] + 0.03:.9g} 0 0.01"/>
       <site name="imu"/>
       <site name="trunk" class="touch" type="box" size="{_numbers(*(s + 0.01 for s in spec.trunk_size))}"/>

@@ -66,7 +66,7 @@ class CollectConfig:
         batch: tasks simulated at once.
     """
 
-    policy: Path = Path("models/go1/vanilla.onnx")
+    policy: Path = Path("models/go1/calibration.onnx")
     out: Path = Path("runs/data")
     robot: str = "go1"
     num_robots: int = 160
