@@ -56,7 +56,7 @@ class PolicyConfig:
         run: folder of the run: checkpoints, TensorBoard events, configuration.
         mode: what the policy sees besides its 45 proprioceptive values: nothing, or DMCM's two contexts.
         bank: context bank (bank.safetensors) for mode `multi`.
-        init: checkpoint of another run to start from; new inputs start at zero weight.
+        init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight.
         resume: go on from the run's newest checkpoint.
         samples: environment steps in all.
         torch_threads: threads of the learner.

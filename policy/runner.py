@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rsl_rl.runners import OnPolicyRunner
 
-from policy import checkpoint
+from policy import checkpoint, warm_start
 from sim.env import ContextTable, QuadrupedEnv
+
+CRITIC_WARM_UP = 30  # iterations in which a new critic learns what a given actor is worth
 
 
 class Runner(OnPolicyRunner):
@@ -25,7 +27,7 @@ class Runner(OnPolicyRunner):
     def __init__(self, env: QuadrupedEnv, config: dict, log_dir: str | None = None) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(env, config, log_dir)
-        self.samples = 0
+        self.samples = self._critic_only = 0
         self._stopping = False
 
     def stop(self) -> None:
@@ -68,6 +70,8 @@ class Runner(OnPolicyRunner):
                 self.logger.process_env_step(rewards, dones, extras, None)
             self.alg.compute_returns(obs)
         middle = time.perf_counter()
+        self.alg.get_policy().requires_grad_(self._critic_only == 0)
+        self._critic_only = max(0, self._critic_only - 1)
         losses = self.alg.update()
         seconds = (middle - start, time.perf_counter() - middle)
         ends: dict[str, list[float]] = {}
@@ -129,35 +133,43 @@ class Runner(OnPolicyRunner):
     def start_from(self, path: Path, contexts: ContextTable | None) -> None:
         """Take over another policy's networks; inputs that it did not have start at zero weight.
 
+        Of an exported policy only the actor is there: the critic learns alone for the first iterations.
+
         Args:
-            path: checkpoint of a policy that sees proprioception only, or the same inputs.
+            path: checkpoint or ONNX file of a policy that sees proprioception only, or the same inputs.
             contexts: the contexts that this policy sees besides, which normalise the new inputs.
         """
-        state = checkpoint.read(path)
+        state = warm_start.read(path)
         actor, wanted = state["actor_state_dict"], self.alg.get_policy().state_dict()
         new = wanted["mlp.0.weight"].shape[1] - actor["mlp.0.weight"].shape[1]
         if new < 0 or (new and contexts is None):
             inputs = actor["mlp.0.weight"].shape[1]
             raise ValueError(f"{path} takes {inputs} inputs, this policy {inputs + new}: give its --mode and --bank")
         if new and contexts is not None:
-            banks = (
-                contexts.robot_contexts,
-                contexts.terrain_contexts.reshape(-1, contexts.terrain_contexts.shape[-1]),
-            )
-            mean = torch.cat([torch.from_numpy(bank.mean(axis=0)) for bank in banks]).float()[None]
-            std = torch.cat([torch.from_numpy(bank.std(axis=0)) for bank in banks]).float()[None]
-            zeros = torch.zeros(actor["mlp.0.weight"].shape[0], new)
-            actor["mlp.0.weight"] = torch.cat([actor["mlp.0.weight"], zeros], dim=1)
-            for key, extra in (("_mean", mean), ("_var", std.square()), ("_std", std)):
-                actor[f"obs_normalizer.{key}"] = torch.cat([actor[f"obs_normalizer.{key}"], extra], dim=1)
-        self.alg.load(state, {"actor": True, "critic": True}, True)
-        self._restore_levels(state["levels"])
+            _widen(actor, new, contexts)
+        whole = "critic_state_dict" in state
+        self.alg.load({**state, "actor_state_dict": {**wanted, **actor}}, {"actor": True, "critic": whole}, True)
+        if whole:
+            self._restore_levels(state["levels"])
+        else:
+            self._critic_only = CRITIC_WARM_UP
 
     def _restore_levels(self, levels: torch.Tensor) -> None:
         curriculum = self.env.curriculum
         if len(levels) == len(curriculum.level):
             curriculum.level[:] = levels.numpy()
             self.env.restart()
+
+
+def _widen(actor: dict[str, torch.Tensor], new: int, contexts: ContextTable) -> None:
+    """Give an actor `new` more inputs, the contexts: at zero weight, normalised over those of the table."""
+    banks = (contexts.robot_contexts, contexts.terrain_contexts.reshape(-1, contexts.terrain_contexts.shape[-1]))
+    mean = torch.cat([torch.from_numpy(bank.mean(axis=0)) for bank in banks]).float()[None]
+    std = torch.cat([torch.from_numpy(bank.std(axis=0)) for bank in banks]).float()[None]
+    zeros = torch.zeros(actor["mlp.0.weight"].shape[0], new)
+    actor["mlp.0.weight"] = torch.cat([actor["mlp.0.weight"], zeros], dim=1)
+    for key, extra in (("_mean", mean), ("_var", std.square()), ("_std", std)):
+        actor[f"obs_normalizer.{key}"] = torch.cat([actor[f"obs_normalizer.{key}"], extra], dim=1)
 
 
 def _progress(console: Console) -> Progress:

@@ -200,3 +200,28 @@ def test_the_bank_gives_robots_in_range_and_the_nearest_level(tmp_path):
 def test_a_bank_that_does_not_fit_is_refused(tmp_path, changes, words):
     with pytest.raises(ValueError, match=words):
         load_table(make_bank(tmp_path / "bank.safetensors", **changes), SPEC, NARROW)
+
+
+def test_a_start_from_an_exported_policy_acts_as_it_and_trains_the_critic_first(trained, tmp_path):
+    exported = tmp_path / "policy.onnx"
+    export(ExportConfig(newest_checkpoint(trained), exported))
+    setup = config(tmp_path / "go_on", init=exported)
+    runner = make_runner(setup, make_env(setup.env))
+    runner.start_from(exported, None)
+    taken, source = runner.alg.get_policy().state_dict(), torch.load(newest_checkpoint(trained), weights_only=True)
+    for name, value in source["actor_state_dict"].items():
+        if name.startswith(("mlp", "obs_normalizer._")):
+            torch.testing.assert_close(taken[name], value, rtol=1e-4, atol=1e-5)
+    before = [value.clone() for value in runner.alg.get_policy().mlp.parameters()]
+    critic = [value.clone() for value in runner.alg.critic.parameters()]
+    runner.learn_samples(2 * setup.ppo.num_steps_per_env * setup.env.num_envs)
+    assert all(torch.equal(a, b) for a, b in zip(before, runner.alg.get_policy().mlp.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(critic, runner.alg.critic.parameters(), strict=True))
+
+
+def test_a_start_from_what_is_no_exported_policy_is_refused(trained, tmp_path):
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    setup = config(tmp_path / "go_on", init=broken)
+    with pytest.raises(ValueError, match=r"broken\.onnx is not a policy"):
+        run(setup)
