@@ -31,6 +31,32 @@ def foot_positions(spec: RobotSpec, q: np.ndarray) -> np.ndarray:
     return np.stack([fore * spec.hip_offset[0] + x, side * spec.hip_offset[1] + y, z], axis=-1)
 
 
+def foot_jacobians(spec: RobotSpec, q: np.ndarray, offset: np.ndarray | None = None) -> np.ndarray:
+    """Return how the feet move with their legs' joints, m/rad: velocities in the trunk frame are `J @ dq`.
+
+    Args:
+        spec: the robot.
+        q: joint positions (..., 12), rad.
+        offset: from each foot's centre to the point of the foot that is meant, trunk frame, (..., 4, 3), m.
+
+    Returns:
+        (..., 4, 3, 3): leg FL FR RL RR, axis x y z, joint hip thigh calf.
+    """
+    point = foot_positions(spec, q) + (0.0 if offset is None else offset)
+    q = np.asarray(q, dtype=float).reshape(*np.shape(q)[:-1], 4, 3)
+    fore = np.array([1.0 if leg[0] == "F" else -1.0 for leg in LEGS])
+    side = np.array([1.0 if leg[1] == "L" else -1.0 for leg in LEGS])
+    zero, cos, sin = np.zeros(q.shape[:-1]), np.cos(q[..., 0]), np.sin(q[..., 0])
+    pitch_axis = np.stack([zero, cos, sin], axis=-1)
+    roll_axis = np.broadcast_to([1.0, 0.0, 0.0], pitch_axis.shape)
+    hip = np.stack([fore * spec.hip_offset[0], side * spec.hip_offset[1], np.zeros(4)], axis=-1)
+    thigh = hip + (side * spec.abduction_offset)[:, None] * pitch_axis
+    forward, down = -spec.thigh_length * np.sin(q[..., 1]), spec.thigh_length * np.cos(q[..., 1])
+    knee = thigh + np.stack([forward, down * sin, -down * cos], axis=-1)
+    joints = ((roll_axis, hip), (pitch_axis, thigh), (pitch_axis, knee))
+    return np.stack([np.cross(axis, point - origin) for axis, origin in joints], axis=-1)
+
+
 def projected_gravity(quaternion: np.ndarray) -> np.ndarray:
     """Return the unit gravity vector in the base frame, (..., 3), for quaternions (w, x, y, z), (..., 4)."""
     w, x, y, z = np.moveaxis(np.asarray(quaternion, dtype=float), -1, 0)

@@ -55,6 +55,21 @@ def test_left_and_right_mirror(spec, model):
             np.testing.assert_allclose(left.inertia, right.inertia)
 
 
+@pytest.mark.parametrize("offset", [None, np.array([[0.01, -0.004, -0.02]] * 4)], ids=["centre", "beside"])
+def test_feet_move_with_the_joints_as_the_jacobian_says(spec, model, offset):
+    generator = np.random.default_rng(2)
+    for _ in range(20):
+        joints = generator.uniform(*spec.position_limits)
+        data = placed(model, spec, joints)
+        expected = kinematics.foot_jacobians(spec, joints, offset)
+        for i, leg in enumerate(LEGS):
+            foot = model.geom(f"{leg}_foot").id
+            point = data.geom_xpos[foot] + (0.0 if offset is None else offset[i])
+            jacobian = np.zeros((3, model.nv))
+            mujoco.mj_jac(model, data, jacobian, None, point, model.geom_bodyid[foot])
+            np.testing.assert_allclose(jacobian[:, 6 + 3 * i : 9 + 3 * i], expected[i], atol=1e-9)
+
+
 def test_feet_are_where_kinematics_puts_them(spec, model):
     generator = np.random.default_rng(1)
     lower, upper = spec.position_limits
