@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 
 from deploy.fields import ArtifactError, Fields, read_bytes
-from robots.observation import PROPRIOCEPTION, from_metadata, scales, size
+from robots.drive import Drive
+from robots.observation import SIZES, from_metadata, scales, size
 from robots.seal import intact
 from robots.spec import RobotSpec
 
 SCHEMA = 1
 MODES = ("none", "multi")
-TOLERANCE = 1e-5  # of the action, when the reference pairs are replayed
+ORIGINS = ("trained", "imported")
+TOLERANCE = 1e-5  # of the action (of its size, where that is above 1), when the reference pairs are replayed
+MAX_HISTORY = 200  # frames
 CONTEXTS = ("robot_context", "terrain_context")
-_KNOWN_TERMS = {term.name: term.size for term in PROPRIOCEPTION}
 
 
 class PolicyError(ArtifactError):
@@ -32,8 +34,14 @@ class OnnxPolicy:
         sha256: of the file.
         sealed: whether the file carries a checksum of itself, which `load` has verified.
         mode: "none", or "multi" if it takes a robot and a terrain context.
-        terms: its observation, in order.
-        scale: factor of every value of the observation.
+        origin: "trained" here, with the robot's own gains, or "imported" from another stack, with those it brings.
+        kp, kd: joint gains that it wants while it runs, N m/rad and N m s/rad, (12,).
+        default_position: joint positions that its observation and its targets are relative to, rad, (12,).
+        action_scale: rad of joint target per unit of output, (12,).
+        control_dt: time between two actions, s.
+        terms: a frame of its observation, in order.
+        scale: factor of every value of a frame.
+        history: frames that it sees, from the oldest to the newest.
         robot_context_size, terrain_context_size: 0 in mode "none".
         dynamics_digest: of the dynamics model whose contexts it understands, or None.
         action_limit: actions are clipped to it, up and down, as in training.
@@ -48,11 +56,25 @@ class OnnxPolicy:
         self._session = _session(path, content)
         fields = _metadata(path, self._session)
         _check_robot(fields, spec)
+        self.origin = fields.text("origin") if "origin" in fields.data else "trained"
+        if self.origin not in ORIGINS:
+            raise PolicyError(f"{path}: field 'origin' is '{self.origin}', expected one of {', '.join(ORIGINS)}")
+        if self.origin == "trained":
+            _check_trained(fields, spec)
+        drive = _drive(fields)
+        problem = drive.problem(spec)
+        if problem is not None:
+            raise PolicyError(f"{path}: {problem}")
+        self.kp, self.kd, self.default_position = drive.kp, drive.kd, drive.default_position
+        self.action_scale, self.control_dt = drive.action_scale, drive.control_dt
         self.mode = fields.text("mode")
         if self.mode not in MODES:
             raise PolicyError(f"{path}: field 'mode' is '{self.mode}', expected one of {', '.join(MODES)}")
         self.terms = _terms(fields)
         self.scale = np.array(scales(self.terms))
+        self.history = fields.integer("history") if "history" in fields.data else 1
+        if not 1 <= self.history <= MAX_HISTORY:
+            raise PolicyError(f"{path}: field 'history' is {self.history}, expected 1 to {MAX_HISTORY} frames")
         self.robot_context_size = fields.integer("context.robot")
         self.terrain_context_size = fields.integer("context.terrain")
         self.dynamics_digest = None if fields.get("dynamics_digest") is None else fields.text("dynamics_digest")
@@ -85,15 +107,33 @@ class OnnxPolicy:
         robot_context: np.ndarray | None = None,
         terrain_context: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the action, (12,), for one scaled observation; contexts are read in mode "multi" only."""
+        """Return the action, (12,), for one scaled observation with its history, the newest frame last.
+
+        Contexts are read in mode "multi" only.
+        """
         self._feed["observation"][0] = observation
         if self.mode == "multi":
             self._feed["robot_context"][0] = robot_context
             self._feed["terrain_context"][0] = terrain_context
         return self._session.run(["action"], self._feed)[0][0].astype(float)
 
+    def decimation(self, command_dt: float) -> int:
+        """Return the number of command periods per action.
+
+        Raises:
+            ValueError: if the command period, s, does not divide the policy's.
+        """
+        periods = round(self.control_dt / command_dt)
+        if periods < 1 or abs(periods * command_dt - self.control_dt) > 1e-9:
+            raise ValueError(f"command period {command_dt:g} s does not divide the policy's {self.control_dt:g} s")
+        return periods
+
+    @property
+    def _width(self) -> int:
+        return self.history * size(self.terms)
+
     def _make_feed(self) -> dict[str, np.ndarray]:
-        sizes = {"observation": size(self.terms)}
+        sizes = {"observation": self._width}
         if self.mode == "multi":
             sizes.update(robot_context=self.robot_context_size, terrain_context=self.terrain_context_size)
         elif self.robot_context_size or self.terrain_context_size:
@@ -110,7 +150,7 @@ class OnnxPolicy:
         return {name: np.zeros((1, width), dtype=np.float32) for name, width in sizes.items()}
 
     def _replay(self, fields: Fields) -> None:
-        observations = fields.array("reference.observation", (None, size(self.terms)))
+        observations = fields.array("reference.observation", (None, self._width))
         pairs = len(observations)
         actions = fields.array("reference.action", (pairs, 12))
         contexts: list[Any] = [[None] * pairs, [None] * pairs]
@@ -128,7 +168,7 @@ class OnnxPolicy:
         if replayed.shape != actions.shape:
             raise PolicyError(f"{self.path}: output 'action' has {replayed.shape[-1]} values, expected 12")
         error = np.abs(replayed - actions).max()
-        if not error <= TOLERANCE:
+        if not error <= TOLERANCE * max(1.0, np.abs(actions).max()):
             raise PolicyError(
                 f"{self.path}: replaying its reference pairs gives another action (difference {error:.2g}, allowed "
                 f"{TOLERANCE:g}); the file is damaged or was changed after its export"
@@ -170,8 +210,8 @@ def _terms(fields: Fields) -> tuple[Any, ...]:
     except (KeyError, TypeError, ValueError, OverflowError) as problem:
         raise PolicyError(f"{fields.where}: field 'observation' is not a list of terms ({problem})") from None
     for term in terms:
-        if _KNOWN_TERMS.get(str(term.name)) != term.size:
-            known = ", ".join(f"{name} ({n})" for name, n in _KNOWN_TERMS.items())
+        if SIZES.get(str(term.name)) != term.size:
+            known = ", ".join(f"{name} ({n})" for name, n in SIZES.items())
             raise PolicyError(
                 f"{fields.where}: observation term '{term.name}' ({term.size}) is not one the robot has: {known}"
             )
@@ -186,6 +226,14 @@ def _check_robot(fields: Fields, spec: RobotSpec) -> None:
         raise PolicyError(f"{fields.where}: made for robot '{robot}', this robot is '{spec.name}'")
     if fields.texts("joint_names") != spec.joint_names:
         raise PolicyError(f"{fields.where}: joint order differs from the robot's {' '.join(spec.joint_names)}")
+    if fields.text("robot_digest") != spec.digest():
+        raise PolicyError(
+            f"{fields.where}: made with other constants of {spec.name} (digest {fields.text('robot_digest')}, here "
+            f"{spec.digest()}); export it again"
+        )
+
+
+def _check_trained(fields: Fields, spec: RobotSpec) -> None:
     wanted = {
         "kp": np.full(12, spec.kp),
         "kd": np.full(12, spec.kd),
@@ -197,8 +245,21 @@ def _check_robot(fields: Fields, spec: RobotSpec) -> None:
     for name, value in (("action_scale", spec.action_scale), ("control_dt", spec.control_dt)):
         if abs(fields.number(name) - value) > 1e-9:
             raise PolicyError(f"{fields.where}: '{name}' is {fields.number(name):g}, {spec.name} has {value:g}")
-    if fields.text("robot_digest") != spec.digest():
-        raise PolicyError(
-            f"{fields.where}: made with other constants of {spec.name} (digest {fields.text('robot_digest')}, here "
-            f"{spec.digest()}); export it again"
-        )
+
+
+def _drive(fields: Fields) -> Drive:
+    return Drive(
+        kp=_per_joint(fields, "kp"),
+        kd=_per_joint(fields, "kd"),
+        default_position=_per_joint(fields, "default_position"),
+        action_scale=_per_joint(fields, "action_scale"),
+        control_dt=fields.number("control_dt"),
+    )
+
+
+def _per_joint(fields: Fields, name: str) -> np.ndarray:
+    """Return a value of every joint, (12,), from one number or twelve; nobody writes to it."""
+    value = fields.get(name)
+    values = fields.array(name, (12,)) if isinstance(value, list) else np.full(12, fields.number(name))
+    values.flags.writeable = False
+    return values

@@ -37,6 +37,11 @@ PROPRIOCEPTION = (
     _term("last_action", 12, 1.0),
 )
 
+# Of the base, in its own frame, m/s: legged_gym's policies see it; hardware does not measure it, leg odometry tells it.
+LINEAR_VELOCITY = _term("linear_velocity", 3, 2.0)
+
+SIZES = {term.name: term.size for term in (LINEAR_VELOCITY, *PROPRIOCEPTION)}  # all that a policy may see
+
 
 def size(terms: Sequence[ObservationTerm]) -> int:
     """Return the number of values that the terms make."""

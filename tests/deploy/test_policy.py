@@ -111,6 +111,55 @@ def test_refused(tmp_path, spec, case):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+def imported(**changes):
+    """Return an edit of the metadata as an import writes it: gains, pose, scale and rate of its own."""
+
+    def change(metadata):
+        metadata.update(origin="imported", kp=[20.0] * 12, kd=[0.5] * 12, action_scale=[0.5] * 12, control_dt=0.01)
+        metadata["default_position"][0] = 0.05
+        metadata.update(changes)
+
+    return change
+
+
+def test_an_imported_policy_brings_its_own_gains(tmp_path, spec):
+    policy = load(make_policy(tmp_path / "p.onnx", spec, change=imported()), spec)
+    assert policy.origin == "imported" and policy.control_dt == 0.01 and policy.history == 1
+    assert np.array_equal(policy.kp, np.full(12, 20.0)) and np.array_equal(policy.kd, np.full(12, 0.5))
+    assert np.array_equal(policy.action_scale, np.full(12, 0.5))
+    assert policy.default_position[0] == 0.05
+    assert policy.decimation(0.002) == 5
+    with pytest.raises(ValueError, match=r"command period 0\.004 s does not divide the policy's 0\.01 s"):
+        policy.decimation(0.004)
+
+
+def test_a_trained_policy_has_the_robots_gains(artifacts, spec):
+    policy = load(artifacts / "vanilla.onnx", spec)
+    assert policy.origin == "trained" and policy.history == 1 and policy.control_dt == spec.control_dt
+    assert np.array_equal(policy.kp, np.full(12, spec.kp)) and np.array_equal(policy.kd, np.full(12, spec.kd))
+    assert np.array_equal(policy.default_position, spec.default_position)
+    assert np.array_equal(policy.action_scale, np.full(12, spec.action_scale))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kp": [0.5] * 12, "kd": [20.0] * 12}, "'kp' goes from 0.5 to 0.5, go1 takes 3 to 300; are kp and kd swapped"),
+        ({"default_position": [-1.5] * 12}, "'default_position' puts FL_hip_joint at -1.5 rad"),
+        ({"action_scale": 0.0}, "'action_scale' must be positive"),
+        ({"control_dt": 1.0}, "'control_dt' is 1 s"),
+        ({"history": 0}, "'history' is 0, expected 1 to 200 frames"),
+        ({"history": 2}, r"'reference.observation' has shape|expected float \[batch, 90\]"),
+        ({"origin": "found"}, "'origin' is 'found', expected one of trained, imported"),
+        ({"origin": "trained"}, "'kp' differs"),
+    ],
+)
+def test_imported_policies_that_are_refused(tmp_path, spec, changes, message):
+    path = make_policy(tmp_path / "p.onnx", spec, change=imported(**changes))
+    with pytest.raises(PolicyError, match=message):
+        load(path, spec)
+
+
 def test_metadata_that_is_not_json(artifacts, tmp_path, spec):
     model = onnx.load(artifacts / "vanilla.onnx")
     model.metadata_props[0].value = "{"
