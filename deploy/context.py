@@ -10,10 +10,14 @@ import numpy as np
 
 from deploy.fields import ArtifactError, Fields, read_bytes
 from deploy.policy import OnnxPolicy
+from robots.seal import intact
 from robots.spec import RobotSpec
 
 SCHEMA = 1
 METADATA_KEY = "dmcm"
+
+
+FAR = 1.5  # times the distance of the bank's farthest robot: a context beyond that is refused
 
 
 class ContextError(ArtifactError):
@@ -75,6 +79,31 @@ class ContextBank:
         return self.terrain_contexts[self.terrains.index(name)]
 
 
+class ContextRange:
+    """Where the contexts of the training robots lie, as Mahalanobis distances from their mean.
+
+    Args:
+        contexts: of the training robots, (R, n).
+
+    Attributes:
+        farthest: the largest distance of any of them.
+        known: whether there are enough of them to tell: twice as many as values.
+    """
+
+    def __init__(self, contexts: np.ndarray) -> None:
+        count, width = contexts.shape
+        self.known = count >= 2 * width
+        self._mean = contexts.mean(0)
+        spread = np.atleast_2d(np.cov(contexts.T)) if self.known else np.eye(width)
+        self._inverse = np.linalg.pinv(spread)
+        self.farthest = max(self.distance(context) for context in contexts)
+
+    def distance(self, context: np.ndarray) -> float:
+        """Return how far a context, (n,), lies from the training robots' mean."""
+        off = context - self._mean
+        return float(np.sqrt(max(0.0, off @ self._inverse @ off)))
+
+
 class ActiveContexts:
     """The two contexts that the policy sees now: the nominal robot's and flat ground's until others are set.
 
@@ -83,13 +112,16 @@ class ActiveContexts:
         robot, terrain: (n,) each, or None without a bank.
         robot_source: "nominal", or the digest or source of the context that was set; "" without a bank.
         terrain_name: name of the terrain; "" without a bank.
+        range: where the training robots' contexts lie; None without a bank.
+        warning: what is doubtful about the robot's context, "" if nothing is.
     """
 
     def __init__(self, bank: ContextBank | None) -> None:
         self.bank = bank
         self.robot: np.ndarray | None = None
         self.terrain: np.ndarray | None = None
-        self.robot_source = self.terrain_name = ""
+        self.robot_source = self.terrain_name = self.warning = ""
+        self.range = ContextRange(bank.robot_contexts) if bank is not None else None
         if bank is not None:
             self.set_robot(None)
             self.set_terrain("flat" if "flat" in bank.terrains else bank.terrains[0])
@@ -112,18 +144,34 @@ class ActiveContexts:
         """Use a robot's context; None is the nominal robot's.
 
         Raises:
-            ContextError: if there is no bank, or the context belongs to another dynamics model or has another size.
+            ContextError: if there is no bank, or the context belongs to another dynamics model, has another size or is
+                far from every robot of the bank; the one in use stays in use.
         """
         bank = self._need_bank()
         if context is None:
-            self.robot, self.robot_source = bank.nominal_robot, "nominal"
+            self.robot, self.robot_source, self.warning = bank.nominal_robot, "nominal", ""
             return
         if context.dynamics_digest != bank.dynamics_digest:
             raise _other_dynamics(context.source, context.dynamics_digest, bank.dynamics_digest)
         values = np.asarray(context.values, dtype=float)
         if values.shape != bank.nominal_robot.shape or not np.isfinite(values).all():
             raise ContextError(f"{context.source}: expected {len(bank.nominal_robot)} finite values, found {values}")
-        self.robot, self.robot_source = values, context.digest or context.source
+        warning = self._judge(values, context.source)
+        self.robot, self.robot_source, self.warning = values, context.digest or context.source, warning
+
+    def _judge(self, values: np.ndarray, source: str) -> str:
+        """Return what is doubtful about a context, "" if nothing is.
+
+        Raises:
+            ContextError: if it is so far from the training robots' that the policy has seen nothing like it.
+        """
+        span = self.range
+        if span is None or not span.known or (distance := span.distance(values)) <= span.farthest:
+            return ""
+        found = f"{source}: distance {distance:.1f} from the training robots, whose farthest has {span.farthest:.1f}"
+        if distance > FAR * span.farthest:
+            raise ContextError(f"{found}; the policy has seen nothing like it, calibrate again on flat ground")
+        return f"{found}; the policy extrapolates"
 
     def set_terrain(self, name: str) -> None:
         """Use the context of a terrain of the bank.
@@ -192,9 +240,11 @@ def load_bank(path: str | Path, spec: RobotSpec, dynamics_digest: str | None = N
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ContextError: if it is not a bank, or belongs to another robot or dynamics model.
+        ContextError: if it is not a bank, is damaged, or belongs to another robot or dynamics model.
     """
     path = Path(path)
+    if intact(read_bytes(path, "context bank", ContextError)) is False:
+        raise ContextError(f"{path}: the file is damaged (its checksum does not match); copy it again")
     metadata, tensors = _read_safetensors(path)
     fields = Fields(metadata, str(path), ContextError)
     digest = _check_origin(fields, "bank", spec, dynamics_digest)
@@ -220,11 +270,11 @@ def load_bank(path: str | Path, spec: RobotSpec, dynamics_digest: str | None = N
 def _read_safetensors(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
-    read_bytes(path, "context bank", ContextError)
     names = ("robot_contexts", "robot_factors", "terrain_contexts", "nominal_robot")
     try:
         with safe_open(path, framework="np") as file:
-            metadata = (file.metadata() or {}).get(METADATA_KEY)
+            header = file.metadata() or {}
+            metadata = header.get(METADATA_KEY)
             missing = [name for name in names if name not in file.keys()]
             tensors = {
                 name: np.atleast_1d(file.get_tensor(name)).astype(float) for name in names if name not in missing
@@ -234,4 +284,6 @@ def _read_safetensors(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     if metadata is None or missing:
         lacks = f"tensors {', '.join(missing)}" if missing else f"'{METADATA_KEY}' metadata"
         raise ContextError(f"{path}: not a context bank, {lacks} missing")
+    if not set(header) <= {METADATA_KEY, "seal", "format"}:  # a damaged name of the seal would leave it unread
+        raise ContextError(f"{path}: the file is damaged (its checksum does not match); copy it again")
     return metadata, tensors

@@ -14,14 +14,17 @@ import numpy as np
 
 from deploy import calibration_motion
 from deploy.context import ActiveContexts, ContextBank, RobotContext
-from deploy.driver import JointCommand, StateLike
+from deploy.driver import JointCommand, Operator, StateLike
+from deploy.guards import SafetyConfig
 from deploy.policy import OnnxPolicy
-from deploy.safety import SafetyConfig, Supervisor
-from deploy.states import FAULT, FOLDED_LEG, INITIAL, NEAR_DEFAULT, STATES, State, next_state
+from deploy.runner import PolicyFaultError, Runner
+from deploy.safety import Supervisor
+from deploy.states import FAULT, FOLDED_LEG, INITIAL, JOINT_SPEED, NEAR_DEFAULT, STATES, State, next_state
+from deploy.steer import Steering
 from deploy.trajectory import JointPath
-from robots.kinematics import projected_gravity
-from robots.observation import assemble
 from robots.spec import RobotSpec
+
+COMMAND_AGE = 0.5  # s: at a velocity command older than this the robot stops
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class ControllerConfig:
     Attributes:
         command_dt: time between two commands, s; divides the policy's period.
         velocity_limit: operator's commands are clipped to it: forward m/s, left m/s, turning rad/s.
+        interpolate: whether targets go linearly from one action to the next, a policy period later, instead of at once.
         safety: where the guards trip.
     """
 
     command_dt: float = 0.002
     velocity_limit: tuple[float, float, float] = (1.0, 0.6, 1.2)
+    interpolate: bool = False
     safety: SafetyConfig = field(default_factory=SafetyConfig)
 
 
@@ -54,7 +59,7 @@ class Controller:
 
     Args:
         spec: the robot.
-        walk: the policy that walks.
+        walk: the policy that walks; without one "walk" is refused.
         calibration: the policy that walks while calibrating; without one "calibrate" is refused.
         bank: contexts from simulation; needed by a policy that takes contexts.
         config: rates and limits.
@@ -62,59 +67,68 @@ class Controller:
     Attributes:
         state: name of the state, a key of `deploy.states.STATES`.
         cause: why it is in that state.
-        fault: why the robot went to damping, until the operator resets it to passive; else "".
+        fault: why the robot is in state "fault", until the operator resets it; else "".
         refusal: why the operator's last event was refused, "" if it was accepted.
         trips: number of faults so far.
         history: the last transitions.
+        transitions: number of transitions so far.
         policy_tick: whether the last step was one at the policy's rate.
         contexts: the contexts in use.
-        action: last output of the policy, (12,).
+        supervisor: its guards and limits.
+        runner: the policy in use, None without one.
         target: joint target within the joint limits, before the torque limit, rad, (12,).
         velocity: velocity command in effect: m/s, m/s, rad/s.
         limited: joints limited in the last step.
+        stale_command: whether the operator's velocity is too old to walk at, so that the robot stops.
 
     Raises:
         ContextError: if a policy needs contexts and the bank is missing or belongs to another dynamics model.
-        ValueError: if the command period does not divide the policy's.
+        ValueError: if the command period does not divide the policy's, or an imported policy should calibrate.
     """
 
     def __init__(
         self,
         spec: RobotSpec,
-        walk: OnnxPolicy,
+        walk: OnnxPolicy | None = None,
         calibration: OnnxPolicy | None = None,
         bank: ContextBank | None = None,
         config: ControllerConfig | None = None,
     ) -> None:
         self.spec = spec
         self.config = config or ControllerConfig()
-        self._policies = {"walk": walk} if calibration is None else {"walk": walk, "calibration": calibration}
-        self._decimation = round(spec.control_dt / self.config.command_dt)
-        if self._decimation < 1 or abs(self._decimation * self.config.command_dt - spec.control_dt) > 1e-9:
+        given = {"walk": walk, "calibration": calibration}
+        policies = {name: policy for name, policy in given.items() if policy is not None}
+        if calibration is not None and calibration.origin != "trained":
             raise ValueError(
-                f"command period {self.config.command_dt:g} s does not divide the policy's {spec.control_dt:g} s"
+                f"{calibration.path}: an imported policy cannot calibrate; give the robot's own calibration policy"
             )
-        self._supervisor = Supervisor(spec, self.config.command_dt, self.config.safety)
-        self._default = spec.default_position
+        dt = self.config.command_dt
+        self._runners = {name: Runner(policy, spec, dt) for name, policy in policies.items()}
+        self.runner = self._runners.get("walk")
+        self._steering = Steering(spec, calibration_motion.MOTION, spec.control_dt)
+        self.supervisor = Supervisor(spec, dt, self.config.safety)
+        self._default = spec.default_position if walk is None else walk.default_position
         self._gains = np.full(12, spec.kp), np.full(12, spec.kd)
         self._poses = {"default": self._default, "folded": np.clip(np.tile(FOLDED_LEG, 4), *spec.position_limits)}
-        self._tick, self._entered = -1, 0
+        self._tick, self._entered, self._acted = -1, 0, 0
         self.history: deque[Transition] = deque(maxlen=256)
         self.state, self.cause, self.fault, self.refusal = INITIAL, "start", "", ""
-        self.trips = self.limited = 0
-        self.policy_tick = False
-        self.action, self.target, self.velocity = np.zeros(12), self._default.copy(), np.zeros(3)
-        self._running = walk
+        self.trips = self.limited = self.transitions = 0
+        self.policy_tick = self.stale_command = False
+        self.target, self.velocity = self._default.copy(), np.zeros(3)
+        self._from = self.target
         self._path: JointPath | None = None
+        self._shares: list[float] = []
         self.contexts = ActiveContexts(bank)
-        for policy in self._policies.values():
+        for policy in policies.values():
             self.contexts.check(policy)
 
     def set_context(self, context: RobotContext | None) -> None:
         """Use a robot's context from now on; None is the nominal robot's.
 
         Raises:
-            ContextError: if there is no bank, or the context belongs to another dynamics model or has another size.
+            ContextError: if there is no bank, or the context belongs to another dynamics model, has another size or is
+                far from every robot in the bank.
         """
         self.contexts.set_robot(context)
 
@@ -128,37 +142,45 @@ class Controller:
 
     # The step
 
-    def step(
-        self, state: StateLike | None, velocity: Sequence[float] | np.ndarray, event: str | None = None
-    ) -> JointCommand:
+    def step(self, state: StateLike | None, operator: Operator, problem: str | None = None) -> JointCommand:
         """Return the command for this period.
 
         Args:
             state: the latest measurement, None if there is none yet.
-            velocity: operator's command: forward m/s, left m/s, turning left rad/s.
-            event: what the operator asks for, one of `deploy.states.EVENTS`.
+            operator: what the operator wants.
+            problem: what the driver knows to be wrong, or None.
         """
         self._tick += 1
         self.policy_tick = self._tick % self._decimation == 0
-        fault = self._supervisor.check(state)
-        if fault and STATES[self.state].powered:
-            self._trip(fault)
-        if event is not None:
-            self._request(event, fault)
+        fault = self.supervisor.check(state, problem)
+        if fault:
+            self.trip(fault)
+        if operator.event is not None:
+            self._request(operator.event, fault)
         self._finish()
         if self.policy_tick:
-            self._run_policy(velocity)
+            self._run_policy(operator)
         command = self._command()
-        self.limited = self._supervisor.limit(command)
+        self.limited = self.supervisor.limit(command, self._share())
         return command
+
+    @property
+    def _decimation(self) -> int:
+        if self.runner is not None:
+            return self.runner.decimation
+        return max(1, round(self.spec.control_dt / self.config.command_dt))
 
     def damping_command(self) -> JointCommand:
         """Return a command that lets the robot sink, for when control ends."""
-        command = self._assemble(self._supervisor.position, STATES[FAULT].kp, STATES[FAULT].kd)
-        self._supervisor.limit(command)
+        row, (kp, kd) = STATES[FAULT], self._gains
+        command = _to(self.supervisor.position, row.kp * kp, row.kd * kd)
+        self.supervisor.limit(command)
         return command
 
-    def _trip(self, reason: str) -> None:
+    def trip(self, reason: str) -> None:
+        """Go to "fault", where the operator's reset alone leads out; harmless while the motors are not powered."""
+        if not STATES[self.state].powered:
+            return
         self.fault = reason
         self.trips += 1
         self._enter(FAULT, reason)
@@ -171,19 +193,28 @@ class Controller:
             return
         if STATES[target].powered and fault:
             self.refusal = f"'{event}' refused: {fault}"
-        elif STATES[target].policy not in (None, *self._policies):
+        elif event == "reset" and self.supervisor.blind:
+            self.refusal = f"'{event}' refused: {self.supervisor.blind}"
+        elif STATES[target].policy not in (None, *self._runners):
             self.refusal = f"'{event}' refused: no {STATES[target].policy} policy is loaded"
         else:
             self.refusal = ""
             if target == INITIAL:
                 self.fault = ""
-            self._enter(target, f"operator: {event}")
+            if target != self.state:
+                self._enter(target, f"operator: {event}")
 
     def _finish(self) -> None:
         """Go on to the next state if this one's motion has ended."""
         row, seconds = STATES[self.state], self._seconds()
-        if row.done and seconds is not None and self._elapsed >= seconds - 1e-9:
-            self._enter(row.done, f"{self.state} completed")
+        if not row.done or seconds is None or self._elapsed < seconds - 1e-9:
+            return
+        off = np.abs(self.target - self.supervisor.position)
+        if row.motion == "path" and off.max() > row.reach:
+            i = int(off.argmax())
+            self.trip(f"{self.state} did not get there: {self.spec.joint_names[i]} is {off[i]:.2f} rad off")
+            return
+        self._enter(row.done, f"{self.state} completed")
 
     def _seconds(self) -> float | None:
         if self._path is not None:
@@ -203,7 +234,8 @@ class Controller:
         return None if seconds is None else min(1.0, self._elapsed / seconds)
 
     def _enter(self, target: str, cause: str) -> None:
-        self.history.append(Transition(self._supervisor.reading.stamp, self.state, target, cause))
+        self.history.append(Transition(self.supervisor.reading.stamp, self.state, target, cause))
+        self.transitions += 1
         walking = STATES[self.state].motion == "policy"
         row = STATES[target]
         self.state, self.cause, self._entered, self._path = target, cause, self._tick, None
@@ -211,71 +243,80 @@ class Controller:
         if row.motion == "path":
             self._path = self._plan(row)
         if row.policy is not None:
-            self._running = self._policies[row.policy]
-        if row.motion == "policy" and not walking:
-            self.action = np.zeros(12)
+            self.runner = self._runners[row.policy]
+        if row.motion == "policy" and not walking and self.runner is not None:
+            self.runner.reset()
+            self._from = self.target
+        if row.velocity == "calibration":
+            self._steering.reset()
 
     def _plan(self, row: State) -> JointPath:
-        measured = self._supervisor.position.copy()
+        measured = self.supervisor.position.copy()
         near = np.abs(measured - self._default).max() < NEAR_DEFAULT
         poses = {**self._poses, "measured": measured}
         way = row.path_near if near and row.path_near else row.path
         start = measured if row.start == "measured" else self.target
-        return JointPath(start, [(poses[pose], seconds) for pose, seconds in way])
+        self._shares = [share for _, _, share in way]
+        return JointPath(start, [(poses[pose], seconds) for pose, seconds, _ in way], JOINT_SPEED)
+
+    def _share(self) -> float:
+        """Return the share of the torque limits that may be used now."""
+        return 1.0 if self._path is None else self._shares[self._path.way(self._elapsed)]
 
     # What the motors are told
 
-    def _run_policy(self, velocity: Sequence[float] | np.ndarray) -> None:
-        row = STATES[self.state]
-        if row.motion != "policy":
+    def _run_policy(self, operator: Operator) -> None:
+        row, runner = STATES[self.state], self.runner
+        self.stale_command = row.velocity == "operator" and not operator.age <= COMMAND_AGE
+        if row.motion != "policy" or runner is None:
             return
-        self.velocity = self._velocity(row.velocity, velocity)
+        wanted = (0.0, 0.0, 0.0) if self.stale_command else operator.velocity
+        self.velocity = self._velocity(row.velocity, wanted)
         try:
-            action = self._running(self.observation(), self.contexts.robot, self.contexts.terrain)
-        except Exception as problem:  # whatever it is, the robot must not be left without a command
-            self._trip(f"policy failed: {problem}")
+            target = runner.target(self.supervisor.reading, self.velocity, self.contexts)
+        except PolicyFaultError as fault:
+            self.trip(str(fault))
             return
-        reason = self._supervisor.check_action(action, self._running.action_limit)
-        if reason is not None:
-            self._trip(reason)
-            return
-        self.action = np.clip(action, -self._running.action_limit, self._running.action_limit)
-        target = self._default + self.spec.action_scale * self.action
-        self.target = np.clip(target, self._supervisor.limits.lower, self._supervisor.limits.upper)
+        limits = self.supervisor.limits
+        self._from, self._acted = self.target, self._tick
+        self.target = np.clip(target, limits.lower, limits.upper)
 
     def _velocity(self, source: str, operator: Sequence[float] | np.ndarray) -> np.ndarray:
         if source == "calibration":
-            return calibration_motion.velocity_at(self._elapsed)
+            return self._steering.velocity(self._elapsed, self.supervisor.reading)
         wanted = np.asarray(operator, dtype=float)
         if source == "zero" or wanted.shape != (3,) or not np.isfinite(wanted).all():
             return np.zeros(3)
         most = np.array(self.config.velocity_limit)
         return np.clip(wanted, -most, most)
 
+    @property
+    def action(self) -> np.ndarray:
+        """Last output of the policy in use, (12,)."""
+        return np.zeros(12) if self.runner is None else self.runner.action
+
     def observation(self) -> np.ndarray:
-        """Return what the policy in use sees now, scaled, in its own order."""
-        reading = self._supervisor.reading
-        values = {
-            "angular_velocity": reading.angular_velocity,
-            "projected_gravity": projected_gravity(reading.quaternion),
-            "command": self.velocity,
-            "joint_position": reading.joint_position - self._default,
-            "joint_velocity": reading.joint_velocity,
-            "last_action": self.action,
-        }
-        return assemble(self._running.terms, values, self._running.scale, np.concatenate)
+        """Return what the policy in use saw last, scaled, in its own order; empty before it ran."""
+        return np.zeros(0) if self.runner is None else self.runner.seen
 
     def _command(self) -> JointCommand:
         row = STATES[self.state]
         if row.motion == "none":
-            self.target = self._supervisor.position.copy()
+            self.target = self.supervisor.position.copy()
         elif self._path is not None:
             self.target = self._path.position(self._elapsed)
         ramp = min(1.0, self._elapsed / row.gain_ramp) if row.gain_ramp else 1.0
-        return self._assemble(self.target, ramp * row.kp, row.kd)
+        if row.motion == "policy" and self.runner is not None:
+            policy = self.runner.policy
+            return _to(self._interpolated(), row.kp * policy.kp, row.kd * policy.kd)
+        return _to(self.target, ramp * row.kp * self._gains[0], row.kd * self._gains[1])
 
-    def _assemble(self, position: np.ndarray, kp: float, kd: float) -> JointCommand:
-        return JointCommand(position.copy(), np.zeros(12), np.zeros(12), kp * self._gains[0], kd * self._gains[1])
+    def _interpolated(self) -> np.ndarray:
+        """Return where the target is on its way from the action before the last to the last one."""
+        if not self.config.interpolate:
+            return self.target
+        part = (self._tick - self._acted + 1) / self._decimation
+        return self._from + min(1.0, part) * (self.target - self._from)
 
     # For logs and operators
 
@@ -289,14 +330,16 @@ class Controller:
                 "refusal": self.refusal,
                 "trips": self.trips,
                 "limited": self.limited,
+                "stale_command": self.stale_command,
                 "context": self.contexts.robot_source,
+                "context_warning": self.contexts.warning,
                 "terrain": self.contexts.terrain_name,
             }
         )
 
     def provenance(self) -> dict[str, str]:
         """Return what the log should say of the robot and of what runs on it."""
-        digests = {f"{name}_policy_sha256": policy.sha256 for name, policy in self._policies.items()}
+        digests = {f"{name}_policy_sha256": runner.policy.sha256 for name, runner in self._runners.items()}
         return {
             "robot": self.spec.name,
             "robot_digest": self.spec.digest(),
@@ -305,3 +348,8 @@ class Controller:
             "context": self.contexts.robot_source,
             "terrain": self.contexts.terrain_name,
         }
+
+
+def _to(position: np.ndarray, kp: np.ndarray, kd: np.ndarray) -> JointCommand:
+    """Return the command to go to joint positions; every array its own."""
+    return JointCommand(position.copy(), np.zeros(12), np.zeros(12), kp.copy(), kd.copy())

@@ -54,6 +54,16 @@ class StateLike(Protocol):
         """Specific force in the base frame, m/s^2, (3,), or None where the robot has no such sensor."""
         ...
 
+    @property
+    def motor_temperature(self) -> np.ndarray | None:
+        """Temperature of each motor, degC, (12,), or None where the robot does not report it."""
+        ...
+
+    @property
+    def battery(self) -> float | None:
+        """State of charge of the battery, 0 to 1, or None where the robot does not report it."""
+        ...
+
 
 @dataclass
 class RobotState:
@@ -67,6 +77,23 @@ class RobotState:
     joint_torque: np.ndarray
     foot_force: np.ndarray | None = None
     linear_acceleration: np.ndarray | None = None
+    motor_temperature: np.ndarray | None = None
+    battery: float | None = None
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What the operator wants in a period.
+
+    Attributes:
+        velocity: forward m/s, left m/s, turning left rad/s.
+        event: one of `deploy.states.EVENTS`, or None.
+        age: time since the velocity was commanded, s; 0 for motions that are planned ahead.
+    """
+
+    velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    event: str | None = None
+    age: float = 0.0
 
 
 @dataclass
@@ -95,11 +122,21 @@ class RobotDriver(Protocol):
         robot: name of its folder in `robots`.
         joint_names: the internal joint order, which shows that the driver converted to it.
         command_dt: time between two writes, s.
+        serial: of this robot, "" if unknown.
     """
 
     robot: str
     joint_names: tuple[str, ...]
     command_dt: float
+    serial: str
+
+    @property
+    def problem(self) -> str | None:
+        """What the driver itself knows to be wrong, or None: a second writer of commands, no answer, bad checksums.
+
+        Asked on every tick, and a fault while the motors are powered.
+        """
+        ...
 
     def read(self) -> StateLike | None:
         """Return the latest state without waiting, or None while the robot has not reported any."""
@@ -107,6 +144,10 @@ class RobotDriver(Protocol):
 
     def write(self, command: JointCommand) -> None:
         """Send a command."""
+        ...
+
+    def remote(self) -> Operator | None:
+        """Return what the robot's own hand-held remote asks for, or None if it has none or nobody touches it."""
         ...
 
     def wait(self) -> None:

@@ -1,7 +1,8 @@
 """The log of a run: a rosbag2 folder with one MCAP file, which ROS 2, Foxglove and `dmcm adapt` read.
 
 A thread of its own writes, so that a slow disk never delays a command, and the folder is complete once a second, so
-that a process that is killed loses no more than that. A disk that fails ends the log, not the run.
+that a process that is killed loses no more than that; after a transition or a refusal it is complete at once. A disk
+that fails ends the log, not the run; a folder that somebody removed is made anew, once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from robots.spec import RobotSpec
 
 METADATA = "dmcm"  # name of the MCAP metadata record
 STATUS = "/controller_state"
+EVENTS = "/events"
 FLUSH = 1.0  # s between two times at which the folder is complete
 
 _UNKNOWN = (-1.0,) + (0.0,) * 8  # covariance of a measurement that there is not
@@ -71,22 +73,27 @@ class LogWriter:
             "/motor_commands": ros_messages.table("field", "joint", (5, 12)),
             "/foot_force": ros_messages.table("row", "foot", (1, 4)),
         }
+        kinds = {topic: message.kind for topic, message in self._messages.items()}
+        self._kinds = {**kinds, STATUS: "std_msgs/msg/String", EVENTS: "std_msgs/msg/String"}
+        self._provenance = dict(provenance)
         try:
-            self.folder.mkdir(parents=True)
-            self._writer = McapWriter(self.file, {METADATA: provenance})
+            self._begin()
         except FileExistsError:
             raise LogError(f"log folder {self.folder} exists already; choose another name") from None
         except OSError as problem:
             raise LogError(f"cannot write the log to {self.folder}: {problem.strerror}") from None
-        kinds = {topic: message.kind for topic, message in self._messages.items()}
-        self._kinds = {**kinds, STATUS: "std_msgs/msg/String"}
+        self._queue: queue.SimpleQueue[tuple[int, dict[str, bytes]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="log", daemon=True)
+        self._thread.start()
+
+    def _begin(self) -> None:
+        """Make the folder and the file in it."""
+        self.folder.mkdir(parents=True)
+        self._writer = McapWriter(self.file, {METADATA: self._provenance})
         self._channels = {
             topic: self._writer.add_channel(topic, kind, ros_messages.DEFINITIONS[kind])
             for topic, kind in self._kinds.items()
         }
-        self._queue: queue.SimpleQueue[tuple[int, dict[str, bytes]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="log", daemon=True)
-        self._thread.start()
 
     def record(
         self, state: StateLike, target: np.ndarray, velocity: np.ndarray, command: JointCommand, status: str
@@ -111,6 +118,17 @@ class LogWriter:
         packed[STATUS] = ros_messages.text(status)
         self.records += 1
         self._queue.put((stamp, packed))
+
+    def event(self, stamp: float, event: Mapping[str, str]) -> None:
+        """Note what happened at a time of the robot's clock, s, and see to it that it is on the disk.
+
+        Args:
+            stamp: s.
+            event: a transition (from, to, cause), or an operator's wish that was refused (refused).
+        """
+        if not self.error:
+            text = json.dumps({"stamp": stamp if np.isfinite(stamp) else None, **event})
+            self._queue.put((self._time(stamp), {EVENTS: ros_messages.text(text)}))
 
     def _pack(
         self, stamp: int, state: StateLike, target: np.ndarray, velocity: np.ndarray, command: JointCommand
@@ -160,25 +178,45 @@ class LogWriter:
     def _work(self) -> None:
         """Write until told to close; runs in the thread."""
         try:
-            self._write_metadata()
-            self._drain()
-            self._writer.flush()
-            self._write_metadata()
+            self._write_all()
+        except FileNotFoundError:
+            self._begin_again()
         except OSError as problem:
-            self.error = f"the log {self.folder} ends early: {problem.strerror}"
+            self._end(problem)
         with suppress(OSError):
             self._writer.close()
+
+    def _write_all(self) -> None:
+        self._write_metadata()
+        self._drain()
+        self._writer.flush()
+        self._write_metadata()
+
+    def _begin_again(self) -> None:
+        """Go on in a new folder of the same name: what had been written is gone with the old one."""
+        with suppress(OSError):
+            self._writer.close()
+        try:
+            self._begin()
+            self._write_all()
+        except OSError as problem:
+            self._end(problem)
+
+    def _end(self, problem: OSError) -> None:
+        self.error = f"the log {self.folder} ends early: {problem.strerror}"
 
     def _drain(self) -> None:
         flushed = time.monotonic()
         while True:
+            hurry = False
             with suppress(queue.Empty):
                 item = self._queue.get(timeout=FLUSH)
                 if item is None:
                     return
                 for topic, data in item[1].items():
                     self._writer.add_message(self._channels[topic], item[0], data)
-            if time.monotonic() - flushed >= FLUSH:
+                hurry = EVENTS in item[1]
+            if hurry or time.monotonic() - flushed >= FLUSH:
                 self._writer.flush()
                 self._write_metadata()
                 flushed = time.monotonic()

@@ -5,28 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from deploy.controller import Controller
-from deploy.driver import RobotDriver, StateLike
+from deploy.driver import JointCommand, Operator, RobotDriver, StateLike
 from deploy.log import LogWriter
+from deploy.realtime import Realtime, steady_memory
 
+LATE = 1.5  # of the period: a tick that comes later after the last one is late
+LATE_TICKS = 25  # that many in a row are a fault, where late ticks are acted on
 THREAD_SWITCH = 5e-4  # s that the log's thread may keep the interpreter to itself; Python's 5 ms would miss deadlines
-
-
-@dataclass(frozen=True)
-class Operator:
-    """What the operator wants in a period.
-
-    Attributes:
-        velocity: forward m/s, left m/s, turning left rad/s.
-        event: one of `deploy.states.EVENTS`, or None.
-    """
-
-    velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    event: str | None = None
 
 
 # Asked once per period; None ends the run.
@@ -41,6 +32,8 @@ class LoopReport:
         ticks: periods.
         overruns: periods in which reading, stepping and writing took longer than the period.
         step_ms: p50, p99, p999 and max of that time, ms.
+        late: periods that lasted more than `LATE` times what they should.
+        jitter_ms: p50, p99, p999 and max of how far a period was off, ms; means something in real time only.
         trips: faults.
         fault: the last one, "" if none is latched.
         log_error: why the log ended early, "" if it did not.
@@ -49,6 +42,8 @@ class LoopReport:
     ticks: int = 0
     overruns: int = 0
     step_ms: dict[str, float] = field(default_factory=dict)
+    late: int = 0
+    jitter_ms: dict[str, float] = field(default_factory=dict)
     trips: int = 0
     fault: str = ""
     log_error: str = ""
@@ -101,46 +96,85 @@ class _Durations:
         return 1e3 * self._ring[: self.count]
 
 
+class _Lateness:
+    """Watches in real time whether ticks come when they should."""
+
+    def __init__(self, period: float) -> None:
+        self.period, self.late, self.in_a_row, self.jitter = period, 0, 0, _Durations()
+        self._last: float | None = None
+
+    def tick(self, now: float) -> None:
+        if self._last is not None:
+            lasted = now - self._last
+            self.jitter.add(abs(lasted - self.period))
+            late = lasted > LATE * self.period
+            self.late += late
+            self.in_a_row = self.in_a_row + 1 if late else 0
+        self._last = now
+
+
+def with_remote(commands: Commands, driver: RobotDriver) -> Commands:
+    """Return commands that the robot's own hand-held remote overrides while somebody touches it."""
+
+    def merged(controller: Controller, state: StateLike | None) -> Operator | None:
+        wish, remote = commands(controller, state), driver.remote()
+        if wish is None or remote is None:
+            return wish
+        return replace(remote, event=remote.event or wish.event)
+
+    return merged
+
+
 def run(
     controller: Controller,
     driver: RobotDriver,
     commands: Commands,
     log: LogWriter | None = None,
     record: Collection[str] | None = None,
+    realtime: Realtime | None = None,
+    late_limit: int = 0,
 ) -> LoopReport:
     """Drive the robot until `commands` returns None or something raises; leave it damped either way.
 
-    The driver's `wait` sets the pace. The log and the driver stay open: who opened them closes them.
+    The driver's `wait` sets the pace. The log and the driver stay open: who opened them closes them. What the robot's
+    own remote asks for is asked here, and wins.
 
     Args:
         controller: what decides.
         driver: the robot.
         commands: what the operator wants, given the controller and the state.
-        log: where a record is written at the policy's rate.
+        log: where a record is written at the policy's rate, and every transition.
         record: states in which it is written; None is all.
+        realtime: how the calling thread is scheduled meanwhile.
+        late_limit: late ticks in a row that are a fault, such as `LATE_TICKS`; 0 where time is simulated.
 
     Raises:
-        ValueError: if the driver's robot, joint order or rate is not the controller's.
+        ValueError: if the driver's robot, joint order or rate is not the controller's, or `realtime` is not permitted.
     """
     _check(controller, driver)
-    times, overruns, switch = _Durations(), 0, sys.getswitchinterval()
+    times, overruns, lateness = _Durations(), 0, _Lateness(driver.command_dt)
+    journal = _Journal(log, controller, record) if log is not None else None
+    commands, switch = with_remote(commands, driver), sys.getswitchinterval()
     sys.setswitchinterval(THREAD_SWITCH)
     try:
-        while True:
-            start = time.perf_counter()
-            state = driver.read()
-            wish = commands(controller, state)
-            if wish is None:
-                break
-            command = controller.step(state, wish.velocity, wish.event)
-            driver.write(command)
-            took = time.perf_counter() - start
-            times.add(took)
-            overruns += took > driver.command_dt
-            wanted = record is None or controller.state in record
-            if log is not None and state is not None and controller.policy_tick and wanted:
-                log.record(state, controller.target, controller.velocity, command, controller.status())
-            driver.wait()
+        with realtime or nullcontext(), steady_memory():
+            while True:
+                start = time.perf_counter()
+                lateness.tick(start)
+                state = driver.read()
+                wish = commands(controller, state)
+                if wish is None:
+                    break
+                if late_limit and lateness.in_a_row >= late_limit:
+                    controller.trip(f"the control loop is late: {late_limit} ticks in a row, the machine is too busy")
+                command = controller.step(state, wish, driver.problem)
+                driver.write(command)
+                took = time.perf_counter() - start
+                times.add(took)
+                overruns += took > driver.command_dt
+                if journal is not None:
+                    journal.tick(state, command)
+                driver.wait()
     finally:
         driver.write(controller.damping_command())
         sys.setswitchinterval(switch)
@@ -148,10 +182,37 @@ def run(
         ticks=times.count,
         overruns=overruns,
         step_ms=percentiles(times.milliseconds()),
+        late=lateness.late,
+        jitter_ms=percentiles(lateness.jitter.milliseconds()),
         trips=controller.trips,
         fault=controller.fault,
         log_error=log.error if log is not None else "",
     )
+
+
+class _Journal:
+    """Writes to the log what a tick brought: a record at the policy's rate, transitions and refusals."""
+
+    def __init__(self, log: LogWriter, controller: Controller, record: Collection[str] | None) -> None:
+        self._log, self._controller, self._record = log, controller, record
+        self._transitions, self._refusal = controller.transitions, controller.refusal
+
+    def tick(self, state: StateLike | None, command: JointCommand) -> None:
+        log, controller = self._log, self._controller
+        if state is not None and controller.policy_tick and (self._record is None or controller.state in self._record):
+            log.record(state, controller.target, controller.velocity, command, controller.status())
+        if controller.transitions != self._transitions:
+            self._note_transitions()
+        if controller.refusal != self._refusal:
+            self._refusal = controller.refusal
+            if self._refusal:
+                log.event(controller.supervisor.reading.stamp, {"refused": self._refusal})
+
+    def _note_transitions(self) -> None:
+        fresh = min(self._controller.transitions - self._transitions, len(self._controller.history))
+        self._transitions = self._controller.transitions
+        for change in list(self._controller.history)[-fresh:]:
+            self._log.event(change.stamp, {"from": change.source, "to": change.target, "cause": change.cause})
 
 
 def _check(controller: Controller, driver: RobotDriver) -> None:

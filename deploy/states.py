@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-EVENTS = ("passive", "stand_up", "stand", "walk", "calibrate", "damping")
+EVENTS = ("stand_up", "stand", "walk", "calibrate", "lie_down", "damping", "reset")
 
 
-# A way point: the name of a pose ("measured" when the state is entered, "folded", "default") and the seconds to it.
-Path = tuple[tuple[str, float], ...]
-STAND_UP: Path = (("measured", 0.5), ("folded", 1.0), ("default", 1.5))
-STAND_UP_NEAR: Path = (("measured", 0.5), ("default", 1.0))
-STAND: Path = (("default", 0.5),)
+# A way point: the name of a pose ("measured" when the state is entered, "folded", "default"), the seconds to it, and
+# the share of the torque limits that may be used on the way. Legs that fold with half of it tip some robots over.
+Path = tuple[tuple[str, float, float], ...]
+STAND_UP: Path = (("measured", 0.5, 0.35), ("folded", 1.0, 0.35), ("default", 1.5, 0.56))
+STAND_UP_NEAR: Path = (("measured", 0.5, 0.5), ("default", 1.0, 0.5))
+JOINT_SPEED = 1.0  # rad/s: a way that is too far for its seconds takes longer, so that no joint is faster on average
+STAND: Path = (("default", 0.5, 0.55),)
+LIE_DOWN: Path = (("folded", 1.5, 0.5),)
 
 FOLDED_LEG = (0.0, 1.36, -2.65)  # rad: hip, thigh, calf of a leg folded under the trunk
 NEAR_DEFAULT = 0.5  # rad: a robot whose every joint is this near the default pose takes the path for near
@@ -26,13 +29,14 @@ class State:
     Attributes:
         motion: where joint targets come from: "none" (no position control), "path" (way points), or "policy".
         kp, kd: joint gains, as multiples of the robot's nominal gains.
-        powered: whether a guard that trips sends the robot to damping; an unpowered robot may be carried about.
+        powered: whether a guard that trips leads to "fault"; an unpowered robot may be carried about.
         on: operator's event -> next state; any other event is refused.
         done: next state when the motion has ended, with motions that end.
         start: where a path starts: at the "measured" joints, or at the last "target", which keeps the torque.
         path: way points.
         path_near: way points from near the default pose; none are as `path`.
         gain_ramp: time over which kp rises from zero, s.
+        reach: how near every joint must have come to a path's end, rad; else it is a fault.
         policy: which policy runs, "walk" or "calibration"; None keeps the one in use.
         velocity: where the velocity command comes from: "operator", "calibration" (the designed motion) or "zero".
         seconds: how long a policy motion lasts, s; None until an event, or until the calibration motion ends.
@@ -48,6 +52,7 @@ class State:
     path: Path = ()
     path_near: Path = ()
     gain_ramp: float = 0.0
+    reach: float = float("inf")
     policy: str | None = None
     velocity: str = "zero"
     seconds: float | None = None
@@ -63,19 +68,20 @@ STATES: Mapping[str, State] = MappingProxyType(
             kp=_STIFF,
             kd=_STIFF,
             powered=True,
-            on={"damping": "damping"},
+            on={"lie_down": "lie_down", "damping": "damping"},
             done="stand",
             start="measured",
             path=STAND_UP,
             path_near=STAND_UP_NEAR,
-            gain_ramp=0.5,
+            gain_ramp=2.0,
+            reach=0.8,
         ),
         "stand": State(
             "path",
             kp=_STIFF,
             kd=_STIFF,
             powered=True,
-            on={"walk": "walk", "calibrate": "calibrate", "damping": "damping"},
+            on={"walk": "walk", "calibrate": "calibrate", "lie_down": "lie_down", "damping": "damping"},
             path=STAND,
         ),
         "walk": State(
@@ -101,10 +107,22 @@ STATES: Mapping[str, State] = MappingProxyType(
         "stop": State(
             "policy", kp=1, kd=1, powered=True, on={"walk": "walk", "damping": "damping"}, done="stand", seconds=1.0
         ),
-        "damping": State("none", kp=0, kd=3, powered=False, on={"passive": "passive", "damping": "damping"}),
+        "lie_down": State(
+            "path",
+            kp=_STIFF,
+            kd=_STIFF,
+            powered=True,
+            on={"damping": "damping"},
+            done="passive",
+            path=LIE_DOWN,
+            reach=0.8,
+        ),
+        # The operator's emergency stop, and a guard's: the motors brake, and hold nothing.
+        "damping": State("none", kp=0, kd=3, powered=False, on={"reset": "passive", "damping": "damping"}),
+        "fault": State("none", kp=0, kd=3, powered=False, on={"reset": "passive", "damping": "fault"}),
     }
 )
-INITIAL, FAULT = "passive", "damping"
+INITIAL, FAULT = "passive", "fault"
 
 
 def next_state(state: str, event: str) -> str:

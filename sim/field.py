@@ -68,6 +68,7 @@ class FieldState:
         linear_acceleration: base frame, gravity included as a real IMU has it, m/s^2, (3,).
         joint_position, joint_velocity, joint_torque: (12,), rad, rad/s, N m.
         foot_force: (4,), N.
+        motor_temperature, battery: not simulated.
     """
 
     stamp: float
@@ -78,6 +79,8 @@ class FieldState:
     joint_velocity: np.ndarray
     joint_torque: np.ndarray
     foot_force: np.ndarray
+    motor_temperature: np.ndarray | None = None
+    battery: float | None = None
 
 
 class FieldRobot:
@@ -96,6 +99,7 @@ class FieldRobot:
     """
 
     joint_names = JOINT_NAMES
+    problem: str | None = None
 
     def __init__(
         self,
@@ -109,7 +113,7 @@ class FieldRobot:
         heading: float = 0.0,
         command_dt: float = 0.005,
     ) -> None:
-        self.spec, self.robot, self.command_dt = spec, spec.name, command_dt
+        self.spec, self.robot, self.command_dt, self.serial = spec, spec.name, command_dt, f"sim-{seed}"
         self.factors, self.gap = factors or RobotFactors(), gap or FieldGap()
         self.boxes = boxes or []
         self.rng = np.random.default_rng(seed)
@@ -151,10 +155,15 @@ class FieldRobot:
         self._tilt = np.array([1.0, half[0], half[1], 0.0])
 
     def _place(self, lying: bool, heading: float) -> None:
-        qpos = self.data.qpos
-        qpos[:3] = [0.0, 0.0, self.ground(0.0, 0.0) + (0.1 if lying else self.spec.standing_height)]
-        qpos[3:7] = [np.cos(heading / 2), 0.0, 0.0, np.sin(heading / 2)]
-        qpos[7:] = np.tile(LYING, 4) if lying else self.spec.default_position
+        joints = np.tile(LYING, 4) if lying else self.spec.default_position
+        self.place(joints, 0.1 if lying else self.spec.standing_height, (0.0, 0.0, heading))
+
+    def place(self, joints: np.ndarray, height: float, attitude: tuple[float, float, float]) -> None:
+        """Put the robot at rest at the origin: joints, rad, (12,); height over ground, m; roll, pitch and yaw, rad."""
+        self.data.qvel[:] = 0.0
+        self.data.qpos[:3] = [0.0, 0.0, self.ground(0.0, 0.0) + height]
+        self.data.qpos[3:7] = _quaternion(*attitude)
+        self.data.qpos[7:] = joints
         mujoco.mj_forward(self.model, self.data)
 
     def ground(self, x: float, y: float) -> float:
@@ -195,6 +204,9 @@ class FieldRobot:
             for field in ("position", "velocity", "torque", "kp", "kd")
         )
 
+    def remote(self) -> None:
+        """Return None: nobody holds a remote."""
+
     def wait(self) -> None:
         """Advance the simulation by one command period."""
         for _ in range(round(self.command_dt / PHYSICS_DT)):
@@ -218,3 +230,15 @@ class FieldRobot:
 
     def close(self) -> None:
         """Do nothing; a simulation holds no resources."""
+
+
+def _quaternion(roll: float, pitch: float, yaw: float) -> np.ndarray:
+    """Return the attitude after yaw, then pitch, then roll, each about the turned axis: w x y z, (4,)."""
+    turned = np.array([1.0, 0.0, 0.0, 0.0])
+    for axis, angle in ((2, yaw), (1, pitch), (0, roll)):
+        turn = np.array([np.cos(angle / 2), 0.0, 0.0, 0.0])
+        turn[1 + axis] = np.sin(angle / 2)
+        product = np.zeros(4)
+        mujoco.mju_mulQuat(product, turned, turn)
+        turned = product
+    return turned

@@ -142,7 +142,9 @@ def make_bank(path: Path, spec: RobotSpec, *, robots: int = 3, **changes: Any) -
         "terrain_contexts": draw.normal(0, 1, (2, CONTEXT)),
         "nominal_robot": draw.normal(0, 1, CONTEXT),
     }
-    save_file({name: t.astype(np.float32) for name, t in tensors.items()}, path, {"dmcm": json.dumps(metadata)})
+    header = {"dmcm": json.dumps(metadata), "seal": PLACEHOLDER}
+    save_file({name: t.astype(np.float32) for name, t in tensors.items()}, path, header)
+    seal(path)
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deploy.driver import JointCommand, RobotState
+from deploy.driver import JointCommand, Operator, RobotState
 from robots.spec import RobotSpec
 
 LYING = np.tile([0.0, 1.2, -2.6], 4)  # rad
@@ -18,6 +18,8 @@ class FakeRobot:
         state: the next measurement; tests may spoil it.
         commands: what was written.
         torques: what that gave, N m, each (12,).
+        problem: what the driver says is wrong.
+        asked: what the remote asks for.
     """
 
     def __init__(self, spec: RobotSpec, command_dt: float = 0.004, position: np.ndarray = LYING) -> None:
@@ -35,12 +37,16 @@ class FakeRobot:
             linear_acceleration=np.array([0.0, 0.0, 9.81]),
         )
         self.closed = False
+        self.serial, self.problem, self.asked = "0", None, None
 
     def read(self) -> RobotState:
         return self.state
 
     def write(self, command: JointCommand) -> None:
         self.commands.append(command)
+
+    def remote(self) -> Operator | None:
+        return self.asked
 
     def wait(self) -> None:
         s, c = self.state, self.commands[-1]
@@ -52,6 +58,7 @@ class FakeRobot:
             s.joint_position = s.joint_position + dt * s.joint_velocity
         self.torques.append(torque)
         s.stamp += self.command_dt
+        s.angular_velocity = 1e-3 * np.sin(s.stamp * np.array([40.0, 50.0, 60.0]))  # no real gyro is ever still
 
     def close(self) -> None:
         self.closed = True

@@ -105,6 +105,34 @@ def test_bank_refused(tmp_path, spec, artifacts):
         load_bank(path, spec)
 
 
+def test_a_sealed_bank_with_any_byte_flipped_is_refused(tmp_path, spec):
+    path = make_bank(tmp_path / "bank.safetensors", spec)
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(content), 50):
+        spoiled = bytearray(content)
+        spoiled[place] ^= 4
+        path.write_bytes(spoiled)
+        with pytest.raises(ContextError, match="checksum does not match"):
+            load_bank(path, spec)
+
+
+def test_contexts_far_from_every_training_robot_are_refused(tmp_path, spec):
+    contexts = ActiveContexts(load_bank(make_bank(tmp_path / "bank.safetensors", spec, robots=64), spec))
+    bank = contexts.bank
+    center, farthest = bank.robot_contexts.mean(0), contexts.range.farthest
+    off = bank.robot_contexts[0] - center
+    off *= farthest / contexts.range.distance(bank.robot_contexts[0])
+    contexts.set_robot(RobotContext(center + 0.9 * off, DYNAMICS_DIGEST))
+    assert not contexts.warning
+    contexts.set_robot(RobotContext(center + 1.3 * off, DYNAMICS_DIGEST, source="a.json"))
+    assert contexts.warning.startswith("a.json: distance") and "extrapolates" in contexts.warning
+    with pytest.raises(ContextError, match="seen nothing like it, calibrate again"):
+        contexts.set_robot(RobotContext(center + 2.0 * off, DYNAMICS_DIGEST))
+    assert np.allclose(contexts.robot, center + 1.3 * off) and contexts.warning
+    contexts.set_robot(None)
+    assert not contexts.warning
+
+
 def test_active_contexts(bank, artifacts, spec):
     contexts = ActiveContexts(bank)
     assert contexts.robot is bank.nominal_robot and contexts.terrain_name == "flat"

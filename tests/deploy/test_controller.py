@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deploy.calibration_motion import velocity_at
 from deploy.context import ContextError, RobotContext
 from deploy.controller import Controller, ControllerConfig
-from deploy.driver import RobotState
+from deploy.driver import Operator, RobotState
 from deploy.policy import OnnxPolicy
 from deploy.states import EVENTS, STATES
 from robots.kinematics import projected_gravity
@@ -22,7 +22,7 @@ from tests.deploy.fake_robot import LYING, FakeRobot
 from tests.deploy.test_safety import arrays, assert_within_limits
 from tests.helpers_onnx import CONTEXT, DYNAMICS_DIGEST, make_policy
 
-FORWARD = (0.5, 0.0, 0.0)
+FORWARD = Operator((0.5, 0.0, 0.0))
 WAYS = {
     "passive": (),
     "stand_up": ("stand_up",),
@@ -30,12 +30,17 @@ WAYS = {
     "walk": ("stand_up", None, "walk"),
     "calibrate": ("stand_up", None, "calibrate"),
     "stop": ("stand_up", None, "walk", "stand"),
+    "lie_down": ("stand_up", None, "lie_down"),
     "damping": ("damping",),
 }
 
 
-def tick(controller, robot, event=None, velocity=FORWARD):
-    command = controller.step(robot.read(), velocity, event)
+def asking(event):
+    return Operator(FORWARD.velocity, event)
+
+
+def tick(controller, robot, event=None, velocity=FORWARD.velocity, problem=None):
+    command = controller.step(robot.read(), Operator(velocity, event), problem)
     robot.write(command)
     robot.wait()
     return command
@@ -71,8 +76,9 @@ def test_the_whole_way(controller, robot):
         ("walk", "walk"),
         ("stand", "stand"),
         ("calibrate", "stand"),
+        ("lie_down", "passive"),
         ("damping", "damping"),
-        ("passive", "passive"),
+        ("reset", "passive"),
     ):
         tick(controller, robot, event)
         assert not controller.refusal
@@ -83,12 +89,14 @@ def test_the_whole_way(controller, robot):
         "operator: walk",
         "stop completed",
         "calibrate completed",
+        "lie_down completed",
         "operator: damping",
-        "operator: passive",
+        "operator: reset",
     ]
     assert controller.trips == 0
     visited = [transition.target for transition in controller.history]
-    assert visited == ["stand_up", "stand", "walk", "stop", "stand", "calibrate", "stand", "damping", "passive"]
+    assert visited[:7] == ["stand_up", "stand", "walk", "stop", "stand", "calibrate", "stand"]
+    assert visited[7:] == ["lie_down", "passive", "damping", "passive"]
 
 
 @pytest.mark.parametrize("start", [LYING, np.tile([0.4, 0.6, -1.2], 4), None], ids=["lying", "splayed", "standing"])
@@ -145,14 +153,14 @@ def test_fault_damps_within_a_tick_and_stays(controller, robot, state, spoil):
     if not STATES[state].powered:
         assert controller.state == state and controller.trips == 0
         return
-    assert controller.state == "damping" and controller.trips == 1 and controller.fault == controller.cause
+    assert controller.state == "fault" and controller.trips == 1 and controller.fault == controller.cause
     robot.state = good
     for event in (None, "stand_up", "walk", "damping"):
         good.stamp += DT
-        assert not controller.step(good, FORWARD, event).kp.any()
-        assert controller.state == "damping" and controller.fault
+        assert not controller.step(good, asking(event)).kp.any()
+        assert controller.state == "fault" and controller.fault
     good.stamp += DT
-    controller.step(good, FORWARD, "passive")
+    controller.step(good, asking("reset"))
     assert controller.state == "passive" and not controller.fault
 
 
@@ -162,7 +170,7 @@ def test_lost_states_damp_after_50_ms(controller, robot):
     while controller.state == "walk":
         controller.step(robot.read(), FORWARD)
         ticks += 1
-    assert controller.state == "damping" and "stale" in controller.fault
+    assert controller.state == "fault" and "stale" in controller.fault
     assert 0.05 < ticks * DT <= 0.05 + 2 * DT
 
 
@@ -170,7 +178,7 @@ def test_stand_up_refused_while_a_guard_objects(controller, robot):
     spoil_tilt(robot.state)
     tick(controller, robot, "stand_up")
     assert controller.state == "passive" and "tilted" in controller.refusal
-    assert controller.step(None, FORWARD, "stand_up").kp.any() == np.False_
+    assert controller.step(None, asking("stand_up")).kp.any() == np.False_
     assert "no state received yet" in controller.refusal
 
 
@@ -184,7 +192,7 @@ def test_policy_that_runs_away_damps(tmp_path, spec, robot, gain, message):
     policy.action_limit = 1e-3 if gain > 1 else policy.action_limit
     for _ in range(5):
         command = tick(controller, robot)
-    assert controller.state == "damping" and message in controller.fault and not command.kp.any()
+    assert controller.state == "fault" and message in controller.fault and not command.kp.any()
 
 
 def test_actions_are_clipped_as_in_training(tmp_path, spec, robot):
@@ -205,7 +213,7 @@ def test_policy_that_raises_damps(controller, robot):
     controller.contexts.robot = np.zeros(3)
     for _ in range(5):
         tick(controller, robot)
-    assert controller.state == "damping" and controller.fault.startswith("policy failed")
+    assert controller.state == "fault" and controller.fault.startswith("policy failed")
 
 
 def test_calibrate_needs_a_policy(artifacts, spec, robot):
@@ -220,7 +228,9 @@ def test_calibration_follows_the_designed_motion(controller, robot):
     for step in range(1, 2000):
         tick(controller, robot)
         if controller.policy_tick:
-            assert np.array_equal(controller.velocity, velocity_at(step * DT))
+            planned = velocity_at(step * DT)
+            assert controller.velocity[2] == pytest.approx(planned[2])  # steps may be mirrored to stay near the start
+            assert np.abs(controller.velocity).max() <= 1.0
     assert controller.progress == pytest.approx(0.4, abs=0.01)
 
 
@@ -255,9 +265,10 @@ def test_policy_rate_and_action(controller, robot, spec):
 
 def test_contexts_reach_the_policy(controller, robot):
     bring_to(controller, robot, "walk")
-    tick(controller, robot)
+    for _ in range(5):
+        tick(controller, robot)
     contexts, seen = controller.contexts, controller.observation()
-    policy = controller._running
+    policy = controller.runner.policy
     expected = [policy(seen, contexts.robot, contexts.terrain)]
     controller.set_context(RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST, source="a.json"))
     controller.set_terrain("stairs_10cm")
@@ -270,22 +281,22 @@ def test_contexts_reach_the_policy(controller, robot):
         controller.set_terrain("moon")
 
 
-def measured_values(state, controller, spec):
+def measured_values(state, controller, spec, action):
     return {
         "angular_velocity": state.angular_velocity,
         "projected_gravity": projected_gravity(state.quaternion),
         "command": np.array(controller.velocity),
         "joint_position": state.joint_position - spec.default_position,
         "joint_velocity": state.joint_velocity,
-        "last_action": controller.action,
+        "last_action": action,
     }
 
 
 def moving(stamp, seed, spec):
     draw = np.random.default_rng(seed)
-    half = draw.normal(0, 0.1, 3)
+    half = draw.normal(0, 0.01, 3)
     quaternion = np.array([1.0, *half]) / np.sqrt(1 + half @ half)
-    position = spec.default_position + draw.normal(0, 0.1, 12)
+    position = spec.default_position + draw.normal(0, 0.02, 12)
     rates, speeds = draw.normal(0, 1, 3), draw.normal(0, 3, 12)
     return RobotState(stamp, rates, quaternion, position, speeds, draw.normal(0, 3, 12))
 
@@ -304,10 +315,15 @@ def in_torch(values):
 @pytest.mark.parametrize("library", [in_numpy, in_torch])
 def test_observation_is_the_one_of_training(controller, robot, spec, library):
     bring_to(controller, robot, "walk")
-    for seed in range(20):
-        state = moving(robot.state.stamp + seed * DT, seed, spec)
+    compared = 0
+    for step in range(100):
+        state, action = moving(robot.state.stamp + (step + 1) * DT, step, spec), controller.action
         controller.step(state, FORWARD)
-        assert np.array_equal(controller.observation(), library(measured_values(state, controller, spec)))
+        if controller.policy_tick:
+            expected = library(measured_values(state, controller, spec, action))
+            assert np.array_equal(controller.observation(), expected)
+            compared += 1
+    assert compared == 20 and controller.state == "walk"
 
 
 def test_rates_must_divide(artifacts, spec):
@@ -335,11 +351,11 @@ def test_no_state_and_no_event_puts_a_command_outside_limits(artifacts, spec, st
     controller = Controller(spec, policy, policy, config=ControllerConfig(command_dt=0.02))
     robot = FakeRobot(spec, 0.02)
     if start.draw(st.booleans()):
-        controller.step(robot.read(), FORWARD, "stand_up")
+        controller.step(robot.read(), asking("stand_up"))
         for _ in range(200):
             robot.state.stamp += 0.02
-            controller.step(robot.read(), FORWARD, "walk" if controller.state == "stand" else None)
+            controller.step(robot.read(), asking("walk" if controller.state == "stand" else None))
     for state, event in steps:
         state.stamp += robot.state.stamp
-        command = controller.step(state, FORWARD, event)
-        assert_within_limits(command, state, controller._supervisor.reading.problem is None)
+        command = controller.step(state, asking(event))
+        assert_within_limits(command, controller.supervisor.reading)

@@ -76,6 +76,19 @@ def test_round_trip(log, spec, bare):
     assert np.all(topics["/foot_force"][7][1].data == 30.0)
 
 
+def test_events_are_on_the_disk_at_once(log, spec):
+    fill(log, spec, 3)
+    log.event(0.05, {"from": "walk", "to": "fault", "cause": "tilted by 1.10 rad"})
+    metadata = log.folder / "metadata.yaml"
+    wait_for(lambda: metadata.exists() and '"message_count": 22' in metadata.read_text())
+    ((stamp, message),) = read(log.folder)["/events"]
+    assert stamp == round(EPOCH * 1e9) + 50_000_000
+    assert json.loads(message.data) == {"stamp": 0.05, "from": "walk", "to": "fault", "cause": "tilted by 1.10 rad"}
+    log.event(float("nan"), {"refused": "no"})
+    log.close()
+    assert len(read(log.folder)["/events"]) == 2
+
+
 def test_definitions_are_those_of_ros(log, spec):
     with log:
         fill(log, spec, 1)
@@ -94,7 +107,7 @@ def test_the_official_reader_agrees(log, spec):
     with log.file.open("rb") as file:
         reader = mcap.make_reader(file, validate_crcs=True)
         summary = reader.get_summary()
-        assert summary.statistics.message_count == 70 and len(summary.channels) == 7
+        assert summary.statistics.message_count == 70 and len(summary.channels) == 8
         assert [(r.name, r.metadata) for r in reader.iter_metadata()] == [("dmcm", {"robot": spec.name})]
         assert sum(1 for _ in reader.iter_messages()) == 70
     from mcap.stream_reader import StreamReader
@@ -191,13 +204,19 @@ def test_full_disk_ends_the_log_not_the_run(log, spec, monkeypatch):
     assert len(read(log.folder)["/joint_states"]) == 50
 
 
-def test_folder_that_vanishes_ends_the_log_not_the_run(log, spec, monkeypatch):
+def test_folder_that_vanishes_is_made_anew_once(log, spec, tmp_path, monkeypatch):
     monkeypatch.setattr("deploy.log.FLUSH", 0.05)
-    wait_for((log.folder / "metadata.yaml").exists)
-    for file in log.folder.iterdir():
-        file.unlink()
-    log.folder.rmdir()
+    metadata = log.folder / "metadata.yaml"
+    wait_for(metadata.exists)
+    log.folder.rename(tmp_path / "elsewhere")
+    fill(log, spec, 10)
+    wait_for(log.folder.exists)
+    fill(log, spec, 5, start=1.0)
+    wait_for(lambda: metadata.exists() and '"message_count": 35' in metadata.read_text())
+    assert len(read(log.folder)["/joint_states"]) == 5 and not log.error
+    log.folder.rename(tmp_path / "elsewhere too")
     fill(log, spec, 10)
     wait_for(lambda: log.error)
+    assert "No such file" in log.error
     log.close()
     log.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
 import robots
 from deploy.bench import measure
+from deploy.driver import Operator
 from deploy.log import LogWriter
-from deploy.loop import Operator, Pacer, run
+from deploy.loop import Pacer, run
 from tests.deploy.conftest import DT
 from tests.deploy.fake_robot import FakeRobot
 from tests.deploy.test_log import read
@@ -25,6 +27,7 @@ def script(*events, seconds=1.0):
     left, end = ["stand_up", *events], []
 
     def commands(controller, state):
+        assert not controller.fault
         if left and controller.state in ("passive", "stand"):
             return Operator(event=left.pop(0))
         if not left and not end:
@@ -44,6 +47,41 @@ def test_run_records_at_the_policy_rate(controller, robot, spec, tmp_path):
     scaled = [m.position - spec.default_position for _, m in topics["/joint_commands"]]
     assert abs(scaled[-1] / spec.action_scale - controller.action).max() < 1e-9
     assert not robot.commands[-1].kp.any() and robot.commands[-1].kd.all()
+
+
+def test_transitions_and_refusals_are_logged_with_their_cause(controller, robot, spec, tmp_path):
+    def commands(controller, state):
+        robot.problem = "a second writer" if controller.state == "stand" and state.stamp > 4.0 else None
+        wish = {"passive": "stand_up", "stand_up": "walk"}.get(controller.state)
+        return None if controller.fault else Operator(event=wish)
+
+    with LogWriter(tmp_path / "log", spec, controller.provenance()) as log:
+        run(controller, robot, commands, log, record=())
+    events = [json.loads(message.data) for _, message in read(tmp_path / "log")["/events"]]
+    assert [(e.get("to"), e.get("cause", e.get("refused"))) for e in events] == [
+        ("stand_up", "operator: stand_up"),
+        (None, "'walk' is not allowed in state 'stand_up': allowed are lie_down, damping"),
+        ("stand", "stand_up completed"),
+        ("fault", "a second writer"),
+    ]
+
+
+def test_the_remote_wins(controller, robot):
+    def commands(controller, state):
+        robot.asked = Operator(event="damping") if state.stamp > 1.0 else None
+        return None if state.stamp > 1.1 else Operator(event="stand_up" if controller.state == "passive" else None)
+
+    run(controller, robot, commands)
+    assert controller.state == "damping" and controller.cause == "operator: damping"
+
+
+def test_late_ticks_in_a_row_are_a_fault(controller, robot):
+    def commands(controller, state):
+        time.sleep(2.5 * DT if state.stamp > 0.2 else 0.0)
+        return None if state.stamp > 0.5 else Operator(event="stand_up" if controller.state == "passive" else None)
+
+    report = run(controller, robot, commands, late_limit=10)
+    assert "the control loop is late: 10 ticks in a row" in report.fault and report.late >= 10
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

@@ -1,0 +1,61 @@
+"""Keeps a walk that is planned ahead where it began, by the legs' own odometry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deploy.calibration_motion import RAMP, Motion
+from deploy.odometry import LegOdometry
+from deploy.odometry import Motion as Measured
+from robots.kinematics import yaw
+from robots.spec import RobotSpec
+
+FREE = 0.5  # m from the start that a phase may end
+
+
+class Steering:
+    """Walks the phases of a motion backward instead of forward, or to the other side, where that leads back.
+
+    Robots follow the same commands differently: a soft one hardly walks backward. A phase that would end too far from
+    the start is mirrored, if it ends nearer then, so that the robot moves as much as planned but stays.
+
+    Args:
+        spec: the robot.
+        motion: what is planned.
+        dt: time between two updates, s.
+
+    Attributes:
+        position: of the robot from the start, in the heading of the first update, m, (2,).
+    """
+
+    def __init__(self, spec: RobotSpec, motion: Motion, dt: float) -> None:
+        self._odometry, self._motion, self._dt = LegOdometry(spec, dt), motion, dt
+        self.reset()
+
+    def reset(self) -> None:
+        """Take the place of the next update for the start."""
+        self._odometry.reset()
+        self.position, self._first, self._phase = np.zeros(2), None, -1
+        self._from = self._to = np.zeros(3)
+
+    def velocity(self, time: float, measured: Measured) -> np.ndarray:
+        """Return the command at a time since the start, s: forward m/s, left m/s, turning left rad/s, (3,)."""
+        heading = float(yaw(measured.quaternion))
+        self._first = heading if self._first is None else self._first
+        cos, sin = np.cos(heading - self._first), np.sin(heading - self._first)
+        to_start = np.array([[cos, -sin], [sin, cos]])  # from the robot's axes to those of the start
+        self.position = self.position + self._dt * to_start @ self._odometry.update(measured)[:2]
+        phase, since = self._motion.phase_at(time)
+        if phase is None:
+            return np.zeros(3)
+        if phase != self._phase:
+            self._phase, self._from = phase, self._to
+            self._to = self._mirrored(self._motion.phases[phase].seconds, phase, to_start)
+        part = min(1.0, since / RAMP)
+        return (1 - part) * self._from + part * self._to
+
+    def _mirrored(self, seconds: float, phase: int, to_start: np.ndarray) -> np.ndarray:
+        velocity = np.array(self._motion.phases[phase].velocity)
+        mirrored = velocity * [-1.0, -1.0, 1.0]
+        ends = [np.linalg.norm(self.position + seconds * to_start @ v[:2]) for v in (velocity, mirrored)]
+        return mirrored if ends[1] < ends[0] and ends[0] > FREE else velocity
