@@ -90,16 +90,21 @@ def export(config: ExportConfig) -> float:
     reference = _reference(actor, sizes)
     model = _to_onnx(actor, sizes)
     metadata = _metadata(config, robots.load(config.robot), reference, int(state["samples"]))
-    model.metadata_props.add(key="dmcm", value=json.dumps(metadata))
     worst = _parity(model, reference)
     if worst > PARITY:
         raise ValueError(f"ONNX and torch differ by {worst:.2e}, more than {PARITY}: nothing was written")
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = config.out.with_suffix(".partial")
+    write(model, metadata, config.out)
+    return worst
+
+
+def write(model: onnx.ModelProto, metadata: dict[str, Any], out: Path) -> None:
+    """Write the model with its metadata, sealed, atomically."""
+    model.metadata_props.add(key="dmcm", value=json.dumps(metadata))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_suffix(".partial")
     onnx.save(model, partial)
     seal(partial)
-    os.replace(partial, config.out)
-    return worst
+    os.replace(partial, out)
 
 
 def _to_onnx(actor: torch.nn.Module, sizes: dict[str, int]) -> onnx.ModelProto:

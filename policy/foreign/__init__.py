@@ -1,0 +1,1 @@
+"""Policies from other stacks: what they expect, and how they become ours."""
