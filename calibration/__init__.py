@@ -2,6 +2,6 @@
 
 from calibration.errors import RefusedError
 from calibration.read import Topics
-from calibration.routine import Result, run
+from calibration.routine import Result, find, run
 
-__all__ = ["RefusedError", "Result", "Topics", "run"]
+__all__ = ["RefusedError", "Result", "Topics", "find", "run"]

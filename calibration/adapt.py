@@ -17,7 +17,7 @@ LONGEST = 60.0  # s of the log's end that are used
 BLOCK = 1.0  # s: what lies within is taken to be correlated
 SPLITS = 4  # random halvings of the blocks, two adaptations each
 KNOWN_R2 = 0.5  # a probe that explains less of the variance knows nothing
-TOLERATED = 1.02  # held-out error after over before: a nominal robot's context differs from nominal by noise alone
+CLEARLY = 0.9  # error of the context found over the nominal one's, below which it has learned something
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Adaptation:
         before, after: held-out error with the nominal and with the found context, in units of the targets' variance.
         readings: in the order of the model's probes.
         samples: transitions adapted on.
+        nominal: whether the nominal context was kept, because none better was found.
     """
 
     context: np.ndarray
@@ -58,12 +59,21 @@ class Adaptation:
     after: float
     readings: tuple[Reading, ...]
     samples: int
+    nominal: bool = False
 
 
 def adapt(
-    model: DynamicsModel, samples: Samples, terrain: np.ndarray, nominal: np.ndarray, dt: float, seed: int = 0
+    model: DynamicsModel,
+    samples: Samples,
+    terrain: np.ndarray,
+    nominal: np.ndarray,
+    dt: float,
+    seed: int = 0,
+    splits: int = SPLITS,
 ) -> Adaptation:
     """Return the context of the robot that made the samples.
+
+    A robot that differs from the nominal one by noise alone keeps the nominal context.
 
     Args:
         model: the dynamics model.
@@ -72,20 +82,25 @@ def adapt(
         nominal: context of the robot as it is built, (n,).
         dt: control period, s.
         seed: of the halvings.
+        splits: how many halvings the uncertainty rests on.
 
     Raises:
-        RefusedError: if there are too few samples, or the context predicts the walk's end worse than the nominal one.
+        RefusedError: if there are too few samples, or if the context found predicts the walk's end no better than the
+            nominal one although it fits the rest better.
     """
     learn, judge = split(samples, model.history, dt)
     start = np.zeros(model.robot_size) if model.start == "zero" else nominal
     context = descend(model, learn, start, terrain)
     before, after = (float(model.error(judge, robot, terrain).mean()) for robot in (nominal, context))
-    if not np.isfinite(context).all() or not after <= before * TOLERATED:
+    keep = not after < before
+    if keep and not _is_nominal(model, learn, terrain, nominal, context):
         raise RefusedError(
             f"the context found predicts the end of the walk worse than the nominal robot's (error {after:.4g} against "
-            f"{before:.4g}): walk on flat ground as `calibrate` does and record it again"
+            f"{before:.4g}), though it fits the rest: walk on flat ground as `calibrate` does and record it again"
         )
-    differences = halves(model, learn, start, terrain, dt, seed)
+    if keep:
+        context, after = np.array(nominal, dtype=float), before
+    differences = halves(model, learn, start, terrain, dt, seed, splits)
     return Adaptation(
         context=context,
         uncertainty=_spread(differences),
@@ -93,7 +108,18 @@ def adapt(
         after=after,
         readings=read_probes(model.probes, context, differences),
         samples=len(learn),
+        nominal=keep,
     )
+
+
+def _is_nominal(
+    model: DynamicsModel, learn: Samples, terrain: np.ndarray, nominal: np.ndarray, context: np.ndarray
+) -> bool:
+    """Return whether a context that fails on the walk's end gained nothing on the rest either."""
+    if not np.isfinite(context).all():
+        return False
+    known, found = (float(model.error(learn, robot, terrain).mean()) for robot in (nominal, context))
+    return np.isfinite(known) and not found < CLEARLY * known
 
 
 def split(samples: Samples, history: int, dt: float) -> tuple[Samples, Samples]:
@@ -123,7 +149,13 @@ def descend(model: DynamicsModel, samples: Samples, start: np.ndarray, terrain: 
 
 
 def halves(
-    model: DynamicsModel, samples: Samples, start: np.ndarray, terrain: np.ndarray, dt: float, seed: int
+    model: DynamicsModel,
+    samples: Samples,
+    start: np.ndarray,
+    terrain: np.ndarray,
+    dt: float,
+    seed: int,
+    splits: int = SPLITS,
 ) -> np.ndarray:
     """Return half the difference of the contexts of the two halves of random splits of one-second blocks, (s, n).
 
@@ -134,7 +166,7 @@ def halves(
     names = np.unique(block)
     random = np.random.default_rng(seed)
     found = []
-    for _ in range(SPLITS):
+    for _ in range(splits):
         first = np.isin(block, random.permutation(names)[: len(names) // 2])
         one, other = (descend(model, samples.take(rows), start, terrain) for rows in (first, ~first))
         found.append((one - other) / 2)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,18 +16,26 @@ import numpy as np
 
 from calibration.adapt import Adaptation
 from calibration.errors import RefusedError
+from calibration.torques import Direct
 from robots.spec import RobotSpec
 
 SCHEMA = 1
 
 
 def as_dict(
-    found: Adaptation, spec: RobotSpec, dynamics_digest: str, terrain: str, log: Mapping[str, Any], command: str
+    found: Adaptation,
+    torques: Sequence[Direct],
+    spec: RobotSpec,
+    dynamics_digest: str,
+    terrain: str,
+    log: Mapping[str, Any],
+    command: str,
 ) -> dict[str, Any]:
     """Return the content of a context file.
 
     Args:
         found: context, uncertainty, errors and readings.
+        torques: what the joint torques say, beside the context.
         spec: the robot.
         dynamics_digest: of the model that gives the context its meaning.
         terrain: name of the ground that was walked on.
@@ -46,7 +54,9 @@ def as_dict(
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "log": dict(log),
         "error": {"before": found.before, "after": found.after},
+        "nominal": found.nominal,
         "readings": [asdict(reading) for reading in found.readings],
+        "torque_readings": [asdict(reading) for reading in torques],
         "command": command,
         "version": version(),
     }

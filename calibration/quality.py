@@ -16,7 +16,7 @@ from robots.spec import RobotSpec
 OK, WARN, FAIL = "ok", "warn", "fail"
 AGAIN, IT_AGAIN = "record the walk again", "record it again"
 
-MIN_WALK, SHORT_WALK, FULL_WALK = 15.0, 17.0, 20.0  # s: the least, the least that is not warned of, what to walk
+MIN_WALK, SHORT_WALK, FULL_WALK = 12.0, 17.0, 20.0  # s: the least, the least that is not warned of, what to walk
 MIN_MOTION = 2.0  # s of moving joints below which a robot stood
 BACKWARD = 0.02  # s that a clock may step back, as messages overtake each other
 JUMP = 0.5  # s by which the headers' clock leaves the recorder's from one message to the next

@@ -9,6 +9,8 @@ from calibration.quality import Check
 from calibration.routine import Result
 
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
+LEGS = {"leg_fl": "front left", "leg_fr": "front right", "leg_rl": "rear left", "leg_rr": "rear right"}
+WEAK = 0.93  # of the strongest leg's stiffness, below which a leg is called weak
 
 
 def checks_text(checks: Sequence[Check]) -> str:
@@ -21,41 +23,90 @@ def readings_text(readings: Sequence[Mapping[str, Any]]) -> str:
     """Return one line for each reading; a reading whose probe knows nothing is shown as unknown."""
     rows = [("", "reading", "typical error", "this log", "probe R2")]
     for reading in readings:
-        unit = "" if reading["unit"] in ("", "x") else f" {reading['unit']}"
-        times = "x " if reading["unit"] == "x" else ""
         known = reading["known"]
         rows.append(
             (
                 reading["name"],
-                f"{times}{reading['value']:.2f}{unit}" if known else "unknown",
-                f"{reading['median_error']:.2f}{unit}" if known else "",
+                _quantity(reading["value"], reading["unit"]) if known else "unknown",
+                _quantity(reading["median_error"], reading["unit"].removesuffix("x")) if known else "",
                 f"+- {reading['spread']:.2f}" if known else "",
                 f"{reading['r2']:.2f}",
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(f"  {line}".rstrip() for line in lines)
+    return _aligned(rows)
+
+
+def torques_text(readings: Sequence[Mapping[str, Any]]) -> str:
+    """Return one line for each reading from the joint torques; the legs share one."""
+    rows = [("", "reading", "this log")]
+    for reading in readings:
+        if reading["name"] not in LEGS:
+            value = _quantity(reading["value"], reading["unit"])
+            rows.append((reading["name"], value, f"+- {reading['spread']:.2f}"))
+    rows.append(("legs", weak_leg(readings), ""))
+    return _aligned(rows)
+
+
+def weak_leg(readings: Sequence[Mapping[str, Any]]) -> str:
+    """Return which leg is weak, or that none is, from the readings of the joint torques."""
+    legs = [reading for reading in readings if reading["name"] in LEGS]
+    weakest = min(legs, key=lambda reading: reading["value"], default=None)
+    if weakest is None:
+        return "unknown (no joint torques in the log)"
+    if weakest["value"] + 2 * weakest["spread"] >= WEAK:
+        return "equally strong"
+    return f"{LEGS[weakest['name']]} is weak, x {weakest['value']:.2f} of the strongest"
+
+
+def plain(context: Mapping[str, Any]) -> str:
+    """Return what a context file says of the robot in one line: payload, stiffness, weak leg."""
+    torques = {reading["name"]: reading for reading in context.get("torque_readings", ())}
+    probes = {reading["name"]: reading for reading in context["readings"] if reading["known"]}
+    parts = []
+    for name, label in (("payload", "payload"), ("kp_strength", "stiffness"), ("kd_strength", "damping")):
+        reading = torques.get(name) or probes.get(name)
+        if reading:
+            parts.append(f"{label} {_quantity(reading['value'], reading['unit'])}")
+    if torques:
+        parts.append(f"legs {weak_leg(list(torques.values()))}")
+    return ", ".join(parts) or "nothing that can be said in plain words"
 
 
 def text(result: Result) -> str:
     """Return the report of a routine that succeeded."""
     context = result.context
     before, after = context["error"]["before"], context["error"]["after"]
-    gain = 100 * (1 - after / before) if before > 0 else 0.0
+    change = f"{100 * (1 - after / before):.1f} % less" if after < before else "as good as nominal"
     values = " ".join(f"{value:+.2f}" for value in context["robot_context"])
     spread = " ".join(f"{value:5.2f}" for value in context["uncertainty"])
+    torques = context["torque_readings"]
     return "\n".join(
         [
             f"Log {context['log']['file']} ({context['log']['seconds']:.1f} s used)",
             checks_text(result.checks),
             "",
-            f"Prediction error on the walk's end: {before:.4f} nominal -> {after:.4f} adapted ({gain:.1f} % less)",
-            f"Robot context  {values}",
+            f"Prediction error on the walk's end: {before:.4f} nominal -> {after:.4f} adapted ({change})",
+            f"Robot context  {values}{'  (nominal)' if context['nominal'] else ''}",
             f"           +-  {spread}",
             "",
+            "Read from the context:",
             readings_text(context["readings"]),
             "",
-            f"Wrote {result.out} in {result.seconds:.2f} s",
+            "Read from the joint torques, beside the context:",
+            torques_text(torques) if torques else "  nothing: the log holds no joint torques (effort)",
+            "",
+            f"Found in {result.seconds:.2f} s"
+            if result.out is None
+            else f"Wrote {result.out} in {result.seconds:.2f} s",
         ]
     )
+
+
+def _quantity(value: float, unit: str) -> str:
+    return f"x {value:.2f}" if unit == "x" else f"{value:.2f} {unit}".rstrip()
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(f"  {line}".rstrip() for line in lines)

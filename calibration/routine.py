@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from calibration.model import DynamicsModel
 from calibration.quality import Check
 from calibration.read import Topics, read
 from calibration.resample import resample, samples
+from calibration.torques import read_torques
 from deploy.context import load_bank
 
 TERRAIN = "flat"
@@ -29,19 +30,19 @@ class Result:
     Attributes:
         context: the content of the context file.
         checks: all quality checks of the log.
-        out: the file written.
         seconds: that it took, s.
+        out: the file written, None while there is none.
     """
 
     context: dict[str, Any]
     checks: tuple[Check, ...]
-    out: Path
     seconds: float
+    out: Path | None = None
 
     def figures(self) -> dict[str, Any]:
         """Return the JSON-ready figures for `--json`."""
         checks = [{"name": c.name, "verdict": c.verdict, "text": c.text} for c in self.checks]
-        return {**self.context, "checks": checks, "out": str(self.out), "seconds": self.seconds}
+        return {**self.context, "checks": checks, "out": self.out and str(self.out), "seconds": self.seconds}
 
 
 def run(
@@ -55,12 +56,35 @@ def run(
     command: str | None = None,
     seed: int = 0,
 ) -> Result:
-    """Find the context of the robot that walked in the log and write it.
+    """Find the context of the robot that walked in the log as `find` does, with its arguments, and write it to `out`.
+
+    What was there stays if anything is refused.
+
+    Raises:
+        FileNotFoundError, RefusedError, ValueError: as `find`, and if the output cannot be written.
+    """
+    out = Path(out)
+    context_file.check_writable(out)
+    found = find(log, robot, model_dir, terrain=terrain, topics=topics, command=command, seed=seed)
+    context_file.write(found.context, out)
+    return replace(found, out=out)
+
+
+def find(
+    log: str | Path,
+    robot: str,
+    model_dir: str | Path,
+    *,
+    terrain: str = TERRAIN,
+    topics: Topics | None = None,
+    command: str | None = None,
+    seed: int = 0,
+) -> Result:
+    """Return the context of the robot that walked in the log, without writing it.
 
     Args:
         log: rosbag2 folder, or .mcap or .db3 file, of 20 s of walking on flat ground.
         robot: its name.
-        out: context file to write; what was there stays if anything is refused.
         model_dir: folder with dynamics.onnx and bank.safetensors.
         terrain: name in the bank of the ground that was walked on.
         topics: names of the log's topics, if they are not the usual ones.
@@ -69,13 +93,12 @@ def run(
 
     Raises:
         FileNotFoundError: if log or model files are missing.
-        RefusedError: if log or output cannot be used; the sentence says why and what to do.
+        RefusedError: if the log cannot be used; the sentence says why and what to do.
         ValueError: if the model files are damaged or belong to another robot.
     """
     began = time.perf_counter()
-    log, out, model_dir = Path(log), Path(out), Path(model_dir)
+    log, model_dir = Path(log), Path(model_dir)
     spec = robots.load(robot)
-    context_file.check_writable(out)
     raw = read(log, spec.joint_names, topics)
     model = DynamicsModel.load(model_dir / "dynamics.onnx", spec)
     bank = load_bank(model_dir / "bank.safetensors", spec, model.digest)
@@ -85,7 +108,14 @@ def run(
         raise RefusedError(f"log {log}: {sentence}", checks)
     transitions = samples(ticks, model.history)
     try:
-        found = adaptation.adapt(model, transitions, bank.terrain(terrain), bank.nominal_robot, spec.control_dt, seed)
+        found = adaptation.adapt(
+            model,
+            transitions,
+            bank.terrain(terrain),
+            bank.nominal_robot,
+            spec.control_dt,
+            seed,
+        )
     except RefusedError as error:
         raise RefusedError(f"log {log}: {error}", checks) from error
     checks.append(_validated(found))
@@ -94,16 +124,16 @@ def run(
         "sha256": context_file.log_sha256(log),
         "seconds": round(len(transitions) * spec.control_dt, 3),
         "samples": found.samples,
+        "serial": raw.metadata.get("serial", ""),
     }
     typed = shlex.join(sys.argv) if command is None else command
-    content = context_file.as_dict(found, spec, model.digest, terrain, record, typed)
-    context_file.write(content, out)
-    return Result(content, tuple(checks), out, time.perf_counter() - began)
+    torques = read_torques(ticks, spec)
+    content = context_file.as_dict(found, torques, spec, model.digest, terrain, record, typed)
+    return Result(content, tuple(checks), time.perf_counter() - began)
 
 
 def _validated(found: adaptation.Adaptation) -> Check:
-    gain = 1.0 - found.after / found.before if found.before > 0 else 0.0
-    if found.after > found.before:
-        text = f"the held-out error is {-gain:.1%} above the nominal robot's: the robot is as good as nominal"
-        return Check("held-out error", quality.WARN, text)
+    if found.nominal:
+        return Check("held-out error", quality.OK, "as good as nominal: keeping the nominal context")
+    gain = 1.0 - found.after / found.before
     return Check("held-out error", quality.OK, f"{gain:.1%} below the nominal robot's")

@@ -48,7 +48,7 @@ def test_five_seconds_are_too_short_and_it_says_how_long(bench, judge, state):
     walk = bench.walk.rows(slice(0, 250)).but(state=state and [state] * 250)
     check = judge(walk)["length"]
     assert check.verdict == "fail"
-    assert "5.0 s of usable walking, 15 s are needed" in check.text
+    assert "5.0 s of usable walking, 12 s are needed" in check.text
 
 
 def test_sixteen_seconds_are_used_with_a_warning(bench, judge):
