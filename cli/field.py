@@ -1,0 +1,276 @@
+"""`dmcm field`: 20 s of walking on the robot, its context found, shown, and kept if the operator accepts it."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cli.drivers import DriverName, Simulated, Wire
+from cli.record import check_output, write_figures
+
+if TYPE_CHECKING:
+    from calibration import Result
+    from calibration.field import FieldRoutine
+    from calibration.live import Figures
+    from calibration.store import ContextStore
+    from deploy.context import RobotContext
+    from deploy.controller import Controller
+    from deploy.driver import RobotDriver
+    from deploy.loop import Commands, LoopReport
+
+
+SPEED, LONGEST = 0.3, 5.0  # m/s and s of the walk with the new context: 1.5 m
+
+
+@dataclass(frozen=True)
+class FieldConfig(Simulated, Wire):
+    """Find this robot's context in 20 s of walking on flat ground, 1.5 m free on every side, and keep it.
+
+    The robot stands up, walks a designed motion and lies down again; then what was found is shown and asked about.
+    Ctrl-C lets the robot lie down, a second one damps it; nothing is saved then, and the context in use stays.
+
+    Attributes:
+        robot: which robot.
+        driver: how it is reached.
+        log: adapt on this log (rosbag2 folder, .mcap or .db3) instead of walking.
+        contexts: folder of all robots' contexts.
+        serial: of the robot; what the driver or the log says by default.
+        yes: accept without asking.
+        walk: after accepting, walk forward that long with the new context, at 0.3 m/s, s.
+        undo: go back to the context used before, and do nothing else.
+        list: show this robot's contexts, and do nothing else.
+        logs: folder for the log of the walk.
+        policy: ONNX file that walks with the context; multi.onnx of the models by default.
+        model_dir: folder with models; the shipped ones by default.
+        jitter: how long preflight watches this machine's timing, s.
+        fast: a simulation as fast as possible instead of in real time.
+        rate: commands a second.
+        json: file for the figures.
+    """
+
+    robot: Literal["go1", "go2"] = "go1"
+    driver: DriverName = "sim"
+    log: Path | None = None
+    contexts: Path = Path("contexts")
+    serial: str = ""
+    yes: bool = False
+    walk: float = 0.0
+    undo: bool = False
+    list: bool = False
+    logs: Path = Path("runs/field")
+    policy: Path | None = None
+    model_dir: Path | None = None
+    jitter: float = 2.0
+    fast: bool = False
+    rate: float = 200.0
+    json: Path | None = None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the routine; return 1 if no context was kept."""
+    import tyro
+
+    config = tyro.cli(FieldConfig, prog="dmcm field", args=arguments)
+    check_output(config.json)
+    if not 0.0 <= config.walk <= LONGEST:
+        raise ValueError(f"--walk {config.walk:g} is out of range: give 0 to {LONGEST:g} s")
+    if config.list or config.undo:
+        return _look_up(config)
+    typed = shlex.join(["dmcm", "field", *arguments])
+    figures = _from_log(config, typed) if config.log else _on_robot(config, typed)
+    write_figures(config.json, figures, ["field", *arguments], config.seed)
+    return 0 if figures["accepted"] else 1
+
+
+def _look_up(config: FieldConfig) -> int:
+    from calibration.report import plain
+    from calibration.store import ContextStore
+
+    store = ContextStore.find(config.contexts, config.robot, config.serial)
+    if config.undo:
+        path = store.undo()
+        print(f"in use now: {path or 'the nominal context'}")
+        return 0
+    entries = store.entries()
+    for entry in entries:
+        print(f"{'*' if entry.current else ' '} {entry.path}  {plain(entry.content)}")
+    if not any(entry.current for entry in entries):
+        print("* the nominal context")
+    return 0
+
+
+def _from_log(config: FieldConfig, typed: str) -> dict[str, Any]:
+    import models
+    from calibration import find
+    from calibration.store import ContextStore
+
+    result = find(config.log, config.robot, config.model_dir or models.path(config.robot), command=typed)
+    store = ContextStore(config.contexts, config.robot, config.serial or result.context["log"]["serial"])
+    _show(result)
+    accepted = _ask(config, store)
+    path = store.save(result.context) if accepted else None
+    print(f"kept as {path}" if path else "not kept; the context in use stays")
+    return {"accepted": accepted, "context": path and str(path), **result.figures()}
+
+
+def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
+    import robots
+    from calibration.field import FieldRoutine
+    from calibration.store import ContextStore
+    from cli.drivers import open_driver
+
+    models_dir, spec = _models(config), robots.load(config.robot)
+    driver = open_driver(config.driver, config.robot, 1 / config.rate, config, config, None, config.fast)
+    try:
+        store = ContextStore(config.contexts, config.robot, config.serial or driver.serial)
+        store.current()
+        routine = FieldRoutine(spec, models_dir, store, watch=_Progress())
+        _preflight(config, driver)
+        log = config.logs / f"{store.folder.name}-{datetime.now(timezone.utc):%Y-%m-%dT%H%M%SZ}"
+        report = _walk_motion(config, driver, routine, log)
+        if routine.problem:
+            raise ValueError(f"{routine.problem}; nothing was saved, the context in use stays")
+        result = routine.adapt(log, typed, config.seed)
+        _show(result)
+        figures = {"robot_seconds": routine.seconds, "step_ms": report.step_ms, **result.figures()}
+        if not _ask(config, store):
+            print("not kept; the context in use stays")
+            return {"accepted": False, **figures}
+        context = routine.accept(result)
+        print(f"kept as {context.source}, sha256 {context.digest[:16]}; `dmcm field --undo` goes back")
+        walked = _walk_with(config, driver, context) if config.walk else 0.0
+        print(f"robot time {routine.seconds + walked:.1f} s")
+        return {"accepted": True, **figures, "context": context.source, "walk_seconds": walked}
+    finally:
+        driver.close()
+
+
+def _models(config: FieldConfig) -> Path:
+    import models
+
+    return config.model_dir or models.path(config.robot)
+
+
+def _preflight(config: FieldConfig, driver: RobotDriver) -> None:
+    """Print the checks; refuse to move if one fails."""
+    from calibration.report import checks_text
+    from deploy.load import POLICY
+    from deploy.preflight import preflight
+
+    policy = config.policy or POLICY
+    print("Preflight ...", flush=True)
+    jitter = 0.0 if config.fast else config.jitter
+    checks = preflight(config.robot, _models(config), policy, None, jitter, driver, config.logs, 1 / config.rate)
+    print(checks_text(checks))
+    failed = [check for check in checks if check.verdict == "fail"]
+    if failed:
+        raise ValueError(f"preflight failed ({failed[0].name}: {failed[0].text}); the robot was not moved")
+
+
+def _controller(config: FieldConfig, context: RobotContext | None) -> Controller:
+    import robots
+    from deploy.controller import ControllerConfig
+    from deploy.load import POLICY, load_controller
+
+    timing = ControllerConfig(command_dt=1 / config.rate)
+    return load_controller(robots.load(config.robot), _models(config), config.policy or POLICY, context, "flat", timing)
+
+
+def _walk_motion(config: FieldConfig, driver: RobotDriver, routine: FieldRoutine, log: Path) -> LoopReport:
+    from calibration.field import RECORD
+    from deploy.log import LogWriter
+
+    made = _controller(config, None)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    print(f"\nStanding up; then 20 s of walking within 1.5 m. Ctrl-C lies down. Log: {log}")
+    with LogWriter(log, made.spec, {**made.provenance(), "serial": routine.store.serial}) as writer:
+        report = _drive(config, made, driver, routine, routine.cancel, writer, RECORD)
+    if report.log_error and not routine.problem:
+        raise ValueError(f"{report.log_error}; nothing was saved, the context in use stays")
+    return report
+
+
+def _walk_with(config: FieldConfig, driver: RobotDriver, context: RobotContext) -> float:
+    """Walk forward with the context; return the robot's time, s."""
+    from deploy.script import Script, parse
+
+    text = f"stand_up; walk {SPEED} for {config.walk}; stand; lie_down"
+    print(f"\nWalking {config.walk:g} s with the new context ...")
+    script = Script(parse(text), 1 / config.rate)
+    report = _drive(config, _controller(config, context), driver, script, None, None, None)
+    if report.fault:
+        print(f"dmcm: {report.fault}; `dmcm field --undo` goes back to the context before", file=sys.stderr)
+    return report.ticks / config.rate
+
+
+def _drive(
+    config: FieldConfig,
+    made: Controller,
+    driver: RobotDriver,
+    commands: Commands,
+    cancel: Any,
+    log: Any,
+    record: Any,
+) -> LoopReport:
+    """Run the loop; the first Ctrl-C cancels gently where that is possible, the next one damps."""
+    from deploy.loop import LATE_TICKS, run
+
+    asked: list[int] = []
+
+    def interrupt(number: int, frame: Any) -> None:
+        if asked or cancel is None:
+            raise KeyboardInterrupt
+        asked.append(number)
+        cancel()
+
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        simulated = config.driver == "sim" and config.fast
+        return run(made, driver, commands, log, record, late_limit=0 if simulated else LATE_TICKS)
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+class _Progress:
+    """Prints the live figures: one line that changes in a terminal, one in four seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._count, self._terminal = 0, sys.stdout.isatty()
+
+    def __call__(self, figures: Figures) -> None:
+        line = (
+            f"  {100 * figures.progress:3.0f} %   walked {figures.distance:4.1f} m, {figures.away:.1f} m from the start"
+            f"   data {figures.quality}   error with the nominal context {figures.error:.4f}"
+        )
+        last = figures.progress > 0.945
+        if self._terminal:
+            print(f"\r{line}", end="\n" if last else "", flush=True)
+        elif self._count % 4 == 0 or last:
+            print(line, flush=True)
+        self._count += 1
+
+
+def _show(result: Result) -> None:
+    from calibration.report import plain, text
+
+    error = result.context["error"]
+    print(f"\n{text(result)}\n")
+    print(f"In plain words: {plain(result.context)}.")
+    print(f"Prediction error {error['before']:.4f} before, {error['after']:.4f} after.")
+
+
+def _ask(config: FieldConfig, store: ContextStore) -> bool:
+    """Return whether the operator accepts the context."""
+    if config.yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ValueError("nobody can be asked here: give --yes to accept the context")
+    answer = input(f"Use this context for {store.folder.name} from now on? [y/N] ")
+    return answer.strip().lower() in ("y", "yes")

@@ -1,0 +1,50 @@
+"""`dmcm field` from the shell: a log from elsewhere, the operator's answer, the list and the way back."""
+
+import json
+
+import pytest
+
+from cli.main import main
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    """Walk the simulated robot as fast as possible, and return the log of it."""
+    folder = tmp_path_factory.mktemp("field")
+    options = ["--fast", "--yes", "--rate", "100", "--contexts", str(folder / "c"), "--logs", str(folder / "logs")]
+    assert main(["field", *options, "--json", str(folder / "field.json")]) == 0
+    figures = json.loads((folder / "field.json").read_text())
+    assert figures["accepted"] and 20.0 < figures["robot_seconds"] < 60.0
+    return next((folder / "logs").iterdir())
+
+
+def test_a_log_from_elsewhere_is_kept_listed_and_undone(log, tmp_path, capsys):
+    contexts = ["--contexts", str(tmp_path)]
+    assert main(["field", "--log", str(log), "--yes", "--serial", "S1", *contexts]) == 0
+    assert "kept as" in capsys.readouterr().out
+    assert main(["field", "--list", *contexts]) == 0
+    listed = capsys.readouterr().out
+    assert listed.startswith("* ") and "go1-S1" in listed and "payload" in listed
+    assert main(["field", "--undo", *contexts]) == 0
+    assert "the nominal context" in capsys.readouterr().out
+    assert main(["field", "--undo", *contexts]) == 1
+
+
+def test_nobody_is_asked_where_nobody_is(log, tmp_path, capsys):
+    assert main(["field", "--log", str(log), "--contexts", str(tmp_path)]) == 1
+    assert "give --yes" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1), ("no", 1)])
+def test_the_operator_decides(log, tmp_path, monkeypatch, answer, code):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda prompt: answer)
+    assert main(["field", "--log", str(log), "--contexts", str(tmp_path)]) == code
+    assert bool(list(tmp_path.iterdir())) == (code == 0)
+
+
+def test_bad_options(tmp_path, capsys):
+    assert main(["field", "--walk", "99"]) == 1
+    assert "--walk 99 is out of range" in capsys.readouterr().err
+    assert main(["field", "--log", str(tmp_path / "no"), "--yes"]) == 1
+    assert "does not exist" in capsys.readouterr().err
