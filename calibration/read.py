@@ -17,7 +17,10 @@ from calibration.mcap_metadata import is_truncated, read_metadata
 from robots.joints import permutation
 
 STORAGES = (".mcap", ".db3")
+# A bag of the ROS 2 node has the joint targets here; its commands are a type of its own, and limited by the torque.
+TARGETS, JOINT_COMMAND = "/joint_targets", "deploy_msgs/msg/JointCommand"
 AGAIN = "record the walk again"
+MOST = 160  # characters of another library's complaint that are passed on
 
 
 @dataclass(frozen=True)
@@ -149,12 +152,15 @@ def _messages(path: Path, source: Path, topics: Topics) -> tuple[dict[str, list[
         store = _message_types()
         with Reader(source) as reader:
             there = {c.topic: c.msgtype for c in reader.connections}
+            alias = {}
+            if there.get(topics.commands) == JOINT_COMMAND and TARGETS in there:
+                alias, there[topics.commands] = {TARGETS: topics.commands}, there[TARGETS]
             _require(path, reader.message_count, there, kinds, required)
             custom = dict(getattr(reader.storage.metadata, "custom", None) or {})
-            wanted = [c for c in reader.connections if c.msgtype in kinds.get(c.topic, ())]
+            wanted = [c for c in reader.connections if c.msgtype in kinds.get(alias.get(c.topic, c.topic), ())]
             for connection, time, raw in reader.messages(wanted):
                 message = store.deserialize_cdr(raw, connection.msgtype)
-                found.setdefault(connection.topic, []).append((time, message))
+                found.setdefault(alias.get(connection.topic, connection.topic), []).append((time, message))
     except RefusedError:
         raise
     except Exception as error:  # a damaged file makes rosbags and its decompressors raise nearly anything
@@ -175,7 +181,7 @@ def _message_types() -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> RefusedError:
-    reason = str(error).rstrip(".") or type(error).__name__
+    reason = " ".join(str(error).split())[:MOST].rstrip(".") or type(error).__name__
     return RefusedError(f"log {path} is damaged ({reason}): copy it again or {AGAIN}")
 
 

@@ -177,10 +177,11 @@ def write_messages(
     compression: str = "none",
     metadata: Mapping[str, str] | None = None,
     topics: Sequence[tuple[str, str]] = (),
+    version: int = 8,
 ) -> Path:
     """Write (topic, type, time, message) to a rosbag2 folder and return it."""
     plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
-    writer = Writer(path, version=8, storage_plugin=plugin)
+    writer = Writer(path, version=version, storage_plugin=plugin)
     writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
     for key, value in (metadata or {}).items():
         writer.set_custom_data(key, value)
