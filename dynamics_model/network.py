@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from dynamics_model.dataset import Windows
 from dynamics_model.meta import Batch, ContextLearner
 from robots.frame import FRAME_SIZE, STATE_SIZE
+from robots.seal import PLACEHOLDER, intact, seal
 
 SCHEMA = 1
 
@@ -232,10 +233,11 @@ class DynamicsModel(nn.Module):
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Write tensors with a JSON header under "dmcm", by way of a temporary file."""
+    """Write tensors with a JSON header under "dmcm" and a checksum of the file, by way of a temporary file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, str(temporary), metadata={"dmcm": json.dumps(header)})
+    temporary = path.with_name(path.name + ".new")
+    save_file(tensors, str(temporary), metadata={"dmcm": json.dumps(header), "seal": PLACEHOLDER})
+    seal(temporary)
     os.replace(temporary, path)
 
 
@@ -248,6 +250,8 @@ def read_safetensors(path: Path, kind: str, schema: int) -> tuple[dict[str, Tens
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    if intact(path.read_bytes()) is False:
+        raise ModelError(f"{path}: damaged (its checksum does not match), copy it again")
     try:
         with safe_open(str(path), framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("dmcm", "null"))

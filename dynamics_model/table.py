@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dynamics_model.chains import Tasks
 from dynamics_model.dataset import Dataset, SensorNoise
-from dynamics_model.meta import Batch, Tasks
+from dynamics_model.meta import Batch
 from dynamics_model.network import DynamicsModel
 from dynamics_model.probes import readings
 

@@ -19,9 +19,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor, nn
 
 from dynamics_model.adaptation import alternate
+from dynamics_model.chains import ChainConfig, chain_losses
 from dynamics_model.checkpoint import load_checkpoint, restore, restore_optimizer, save_checkpoint
 from dynamics_model.dataset import Dataset, SensorNoise
-from dynamics_model.meta import ChainConfig, chain_losses
 from dynamics_model.network import DynamicsModel, ModelConfig, ModelInfo
 from dynamics_model.table import GridTasks, Table, table_loss
 from dynamics_model.validate import Ground, choose_steps, condition, judge, preview

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 
 from dynamics_model import bank, export, train
 from dynamics_model.adaptation import robot_paths
+from dynamics_model.chains import ChainConfig
 from dynamics_model.dataset import Dataset, SensorNoise
-from dynamics_model.meta import ChainConfig
 from dynamics_model.network import DynamicsModel, ModelConfig, ModelError
 from dynamics_model.precondition import curvature, to_new
 from dynamics_model.probes import r_squared, ridge

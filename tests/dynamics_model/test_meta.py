@@ -3,7 +3,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from dynamics_model.meta import Batch, ChainConfig, ContextLearner, chain_losses
+from dynamics_model.chains import ChainConfig, chain_losses
+from dynamics_model.meta import Batch, ContextLearner
 
 
 class Affine(torch.nn.Module):
