@@ -1,7 +1,8 @@
 """Writes the tables of the documentation from the files that the measuring commands left in docs/results.
 
 Run it after measuring: `python benchmarks/tables.py`. Between `<!-- results:NAME -->` and `<!-- /results -->` every
-document holds what is written here, and nothing there is typed by hand.
+document holds what is written here, and nothing there is typed by hand; `<!-- code:NAME -->` marks tables that come
+from the code itself.
 """
 
 from __future__ import annotations
@@ -12,9 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import field_report
+from benchmarks.runtime_report import FROM_CODE, FROM_RESULTS
+from dynamics_model import sine_report
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-DOCUMENTS = (ROOT / "README.md", ROOT / "models" / "go1" / "README.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "models" / "go1" / "README.md",
+    ROOT / "models" / "go2" / "README.md",
+    ROOT / "docs" / "drivers.md",
+    ROOT / "docs" / "sine.md",
+    ROOT / "docs" / "import_policy.md",
+    ROOT / "docs" / "field.md",
+    ROOT / "docs" / "runtime.md",
+)
 
 
 def demo(figures: dict[str, Any]) -> str:
@@ -57,6 +71,90 @@ def control(figures: dict[str, Any]) -> str:
     return f"Controller step with the policy: {step}.\n\n" + _origin(figures)
 
 
+def sine(figures: dict[str, Any]) -> str:
+    """Return the tables of `dmcm bench sine`."""
+    return sine_report.markdown(figures) + "\n\n" + _origin(figures)
+
+
+def meta(figures: dict[str, Any]) -> str:
+    """Return the tables of `dmcm bench meta`."""
+    head = (
+        f"One model, one thread, 25 tasks, inner steps: {figures['inner_steps']}. Iterations per CPU-second: "
+        f"CAVIA {figures['cavia_iterations_per_s']:.0f}, MAML {figures['maml_iterations_per_s']:.0f}."
+    )
+    batches = [
+        [str(r["width"]), str(r["tasks"]), f"{r['cavia']:,.0f}", f"{r['maml']:,.0f}" if "maml" in r else "—"]
+        for r in figures["tasks_per_s"]
+    ]
+    stacks = [[str(r["models"]), f"{r['cavia']:,.0f}", f"{r['maml']:,.0f}"] for r in figures["stacked"]]
+    tables = [
+        sine_report.table(["width", "tasks in a batch", "CAVIA tasks/s", "MAML tasks/s"], batches),
+        sine_report.table(["models stacked", "CAVIA model-iterations/s", "MAML model-iterations/s"], stacks),
+    ]
+    return "\n\n".join([head, *tables, _origin(figures)])
+
+
+def odometry(figures: dict[str, Any]) -> str:
+    """Return the table of `dmcm bench odometry`."""
+    rows = {
+        "true velocity": "speed",
+        "error, with foot forces": "error_with_forces",
+        "error, without": "error_without_forces",
+    }
+    lines = [f"{figures['walks']} walks of {figures['seconds_each']:g} s, root mean square in m/s:", ""]
+    lines += ["| | forward | left | up |", "|---|---|---|---|"]
+    for label, name in rows.items():
+        rms = figures[name]["rms_m_per_s"]
+        lines.append(f"| {label} | {rms['forward']:.3f} | {rms['left']:.3f} | {rms['up']:.3f} |")
+    return "\n".join(lines) + "\n\n" + _origin(figures)
+
+
+def dds(figures: dict[str, Any]) -> str:
+    """Return the table of `dmcm bench dds`."""
+    walk, killed, hijacked = figures["walk"], figures["killed"], figures["hijacked"]
+    rates = walk["commands_hz"]
+    rows = [
+        ("script", f"`{walk['script']}`"),
+        ("faults on the way", walk["faults"]),
+        ("way over the ground", f"{walk['walked_m']:.0f} m"),
+        ("commands at the robot", f"{rates['mean']:.0f} a second, {rates['min']} in the worst second"),
+        ("states from the robot", f"{walk['states_hz']:.0f} a second"),
+        ("read, decide, send", f"p50 {walk['step_ms']['p50']:.2f} ms, p99 {walk['step_ms']['p99']:.2f} ms"),
+        ("jitter of a command", f"p50 {walk['jitter_ms']['p50']:.2f} ms, p99 {walk['jitter_ms']['p99']:.2f} ms"),
+        ("robot killed while walking", f"fault after {killed['reaction_ms']:.0f} ms: “{killed['message']}”"),
+        ("robot started again", f"reset, and standing after {figures['restarted']['standing_s']:.1f} s"),
+        ("a second writer while walking", f"fault after {hijacked['reaction_ms']:.0f} ms: “{hijacked['message']}”"),
+    ]
+    return (
+        "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+        + "\n\n"
+        + _origin(figures)
+    )
+
+
+def dds_soak(figures: dict[str, Any]) -> str:
+    """Return the lines of `dmcm bench dds --soak`."""
+    soak = figures["soak"]
+    memory = {name: (m["start"], m["end"]) for name, m in soak["memory_mb"].items()}
+    growth = ", ".join(f"{name} {a:.0f} → {b:.0f} MB ({b / a - 1:+.1%})" for name, (a, b) in memory.items())
+    return (
+        f"{soak['seconds'] / 60:.0f} min of walking in real time with a new command every 2 to 8 s: "
+        f"{len(soak['faults'])} faults, {soak['walked_m']:,.0f} m, {soak['late']} of {soak['ticks']:,} ticks late, "
+        f"{soak['records']:,} of {soak['records_expected']:,} policy ticks in the log; resident memory {growth}.\n\n"
+        + _origin(figures)
+    )
+
+
+def walk(figures: dict[str, Any]) -> str:
+    """Return the table of `dmcm bench walk`."""
+    head = f"{figures['seconds']:g} s at {figures['command_ms']:g} m/s on the flat, {figures['robots']} robots each:"
+    lines = [head, "", "| robots | fell | mean speed of the others, m/s |", "|---|---|---|"]
+    for name in ("nominal", "narrow", "wide"):
+        speed = figures[name]["speed_ms"]
+        lines.append(f"| {name} | {figures[name]['fell']} | {'—' if speed is None else f'{speed:.2f}'} |")
+    return "\n".join(lines) + "\n\n" + _origin(figures)
+
+
 def _origin(figures: dict[str, Any]) -> str:
     run = figures["run"]
     return (
@@ -70,7 +168,18 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "demo_13cm": demo,
     "bench_train": speed,
     "bench_control": control,
+    "bench_odometry": odometry,
+    "bench_meta": meta,
+    "sine": sine,
+    "dds": dds,
+    "dds_soak": dds_soak,
+    "go2_walk": walk,
+    **{
+        name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}"
+        for name, made in {**FROM_RESULTS, **field_report.FROM_RESULTS}.items()
+    },
 }
+FILES = {"bench_control": "control"}  # a table whose file has another name
 
 
 def fill(text: str) -> str:
@@ -85,9 +194,13 @@ def fill(text: str) -> str:
         name = mark[1]
         if name not in TABLES:
             raise ValueError(f"there is no table '{name}': choose one of {', '.join(TABLES)}")
-        figures = json.loads((RESULTS / f"{name}.json").read_text())
+        figures = json.loads((RESULTS / f"{FILES.get(name, name)}.json").read_text())
         return f"<!-- results:{name} -->\n{TABLES[name](figures)}\n<!-- /results -->"
 
+    def code(mark: re.Match[str]) -> str:
+        return f"<!-- code:{mark[1]} -->\n{FROM_CODE[mark[1]]()}\n<!-- /code -->"
+
+    text = re.sub(r"<!-- code:(\w+) -->\n.*?<!-- /code -->", code, text, flags=re.DOTALL)
     return re.sub(r"<!-- results:(\w+) -->\n.*?<!-- /results -->", table, text, flags=re.DOTALL)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 import robots
-from deploy.context import RobotContext, load_bank, load_context
+from deploy.context import RobotContext, load_context
 from deploy.controller import Controller, ControllerConfig
-from deploy.driver import StateLike
+from deploy.driver import Operator, StateLike
+from deploy.load import load_controller
 from deploy.log import LogWriter
-from deploy.loop import LoopReport, Operator, run
-from deploy.policy import OnnxPolicy
+from deploy.loop import LoopReport, run
 from sim.factors import RobotFactors
 from sim.field import FieldRobot
 from sim.trial import StairsTrial
@@ -66,14 +67,8 @@ class TrialResult:
 
 def controller(robot: str, models: Path, policy: str, context: RobotContext | None, terrain: str) -> Controller:
     """Return a controller that walks with a policy of the models folder and calibrates with the data-collecting one."""
-    spec = robots.load(robot)
-    bank = load_bank(models / "bank.safetensors", spec)
     config = ControllerConfig(command_dt=COMMAND_DT)
-    walk, calibration = (OnnxPolicy.load(models / name, spec) for name in (policy, "calibration.onnx"))
-    made = Controller(spec, walk, calibration, bank, config)
-    made.set_context(context)
-    made.set_terrain(terrain)
-    return made
+    return load_controller(robots.load(robot), models, policy, context, terrain, config)
 
 
 def calibration_walk(robot: FieldRobot, models: Path, log: Path) -> LoopReport:
@@ -149,3 +144,15 @@ def climb_all(jobs: list[TrialJob]) -> Iterator[TrialResult]:
     with ProcessPoolExecutor(cores) as pool:
         for future in as_completed([pool.submit(climb, job) for job in jobs]):
             yield future.result()
+
+
+def nearest_stairs(terrains: Sequence[str], rise: float) -> str:
+    """Return the bank's stairs whose rise is nearest, m.
+
+    Raises:
+        ValueError: if the bank has no stairs.
+    """
+    rises = {name: int(found[1]) / 100 for name in terrains if (found := re.fullmatch(r"stairs_(\d+)cm", name))}
+    if not rises:
+        raise ValueError("the context bank has no stairs: train the dynamics model with stairs in its data")
+    return min(rises, key=lambda name: abs(rises[name] - rise))

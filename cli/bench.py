@@ -18,35 +18,49 @@ def train(arguments: Sequence[str]) -> None:
     write_figures(config.json, figures, ["bench", "train", *arguments], config.seed)
 
 
-def control(arguments: Sequence[str]) -> None:
-    """Measure the controller's step with the shipped policy and contexts."""
-    from pathlib import Path
-
+def meta(arguments: Sequence[str]) -> None:
+    """Measure the meta-learners' training speed."""
     import tyro
 
-    import models
     from cli.record import check_output, write_figures
-    from cli.trials import controller
-    from deploy.bench import measure
+    from dynamics_model.meta_bench import MetaBenchConfig, bench, table
 
-    def bench(
-        robot: str = "go1", model_dir: Path | None = None, steps: int = 20000, seed: int = 0, json: Path | None = None
-    ) -> None:
-        """Measure the controller's step: observation, policy, guards, limits.
+    config = tyro.cli(MetaBenchConfig, prog="dmcm bench meta", args=arguments)
+    check_output(config.json)
+    figures = bench(config)
+    print(table(figures))
+    write_figures(config.json, figures, ["bench", "meta", *arguments], config.seed)
 
-        Args:
-            robot: which robot.
-            model_dir: folder with the models; the shipped ones by default.
-            steps: how many steps are timed.
-            seed: of the robot states.
-            json: file for the figures.
-        """
-        check_output(json)
-        made = controller(robot, model_dir or models.path(robot), "multi.onnx", None, "flat")
-        result = measure(made, steps, seed)
-        for name, values in (("with the policy", result.step_ms), ("between", result.between_ms)):
-            print(f"step {name:<16} " + "  ".join(f"{key} {value:.3f} ms" for key, value in values.items()))
-        figures = {"steps": result.steps, "step_ms": result.step_ms, "between_ms": result.between_ms}
-        write_figures(json, figures, ["bench", "control", *arguments], seed)
 
-    tyro.cli(bench, prog="dmcm bench control", args=arguments)
+def sine(arguments: Sequence[str]) -> int:
+    """Train and compare the meta-learners on sine regression."""
+    import tyro
+
+    from cli.record import check_output, write_figures
+    from dynamics_model import sine_report
+    from dynamics_model.sine_benchmark import SineConfig, run
+
+    config = tyro.cli(SineConfig, prog="dmcm bench sine", args=arguments)
+    check_output(config.json)
+    figures = run(config)
+    if figures is None:
+        print(f"interrupted; the same command continues from {config.out}")
+        return 130
+    print(sine_report.markdown(figures))
+    sine_report.write(figures, config.out)
+    write_figures(config.json, figures, ["bench", "sine", *arguments], config.seed)
+    return 0
+
+
+def discovery(arguments: Sequence[str]) -> None:
+    """Find the number of a stream's factors, and which of them changed, without labels."""
+    import tyro
+
+    from cli.record import check_output, write_figures
+    from dynamics_model.discovery_benchmark import DiscoveryConfig, run, table
+
+    config = tyro.cli(DiscoveryConfig, prog="dmcm bench discovery", args=arguments)
+    check_output(config.json)
+    figures = run(config, print)
+    print(table(figures))
+    write_figures(config.json, figures, ["bench", "discovery", *arguments], config.seed)

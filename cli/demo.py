@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -68,10 +67,10 @@ def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
     """Run calibration, adaptation and trials; return the figures."""
     import models
     import robots
+    from benchmarks.trials import COMMAND_DT, calibration_walk
     from calibration import run as adapt
     from calibration.report import text
     from cli import demo_report
-    from cli.trials import COMMAND_DT, calibration_walk
     from sim.factors import RobotFactors
     from sim.field import FieldRobot
 
@@ -115,7 +114,7 @@ def _make_folder(out: Path) -> tuple[Path, Path]:
 
 def _jobs(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list[Any]:
     import robots
-    from cli.trials import Mode, TrialJob
+    from benchmarks.trials import Mode, TrialJob, nearest_stairs
     from deploy.context import load_bank
     from sim.trial import StairsTrial
 
@@ -137,22 +136,10 @@ def _jobs(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list
     ]
 
 
-def nearest_stairs(terrains: Sequence[str], rise: float) -> str:
-    """Return the bank's stairs whose rise is nearest, m.
-
-    Raises:
-        ValueError: if the bank has no stairs.
-    """
-    rises = {name: int(found[1]) / 100 for name in terrains if (found := re.fullmatch(r"stairs_(\d+)cm", name))}
-    if not rises:
-        raise ValueError("the context bank has no stairs: train the dynamics model with stairs in its data")
-    return min(rises, key=lambda name: abs(rises[name] - rise))
-
-
 def _climb(config: DemoConfig, folder: Path, factors: Any, context: Path) -> dict[str, list[Any]]:
     from rich.progress import track
 
-    from cli.trials import climb_all
+    from benchmarks.trials import climb_all
 
     jobs = _jobs(config, folder, factors, context)
     trials: dict[str, list[Any]] = {"adapted": [], "nominal": [], "vanilla": []}
@@ -163,7 +150,7 @@ def _climb(config: DemoConfig, folder: Path, factors: Any, context: Path) -> dic
 
 def _film(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list[Any]:
     """Return pictures of the first trial with the adapted context; none where there is no GL."""
-    from cli.trials import climb
+    from benchmarks.trials import climb
     from sim.render import FollowCamera
 
     frames: list[Any] = []

@@ -31,8 +31,23 @@ COMMANDS = {
     "train all": Command("cli.train_all:main", "run every stage from nothing to exported models"),
     "export": Command("cli.export:main", "write a trained policy as ONNX"),
     "adapt": Command("cli.adapt:main", "find a robot's context from a log of 20 s on flat ground"),
+    "preflight": Command("cli.preflight:main", "check policy, contexts, log folder and timing before a motor moves"),
+    "run": Command("cli.run:main", "drive a robot by a script, the keyboard or its own remote"),
+    "sim-robot": Command("cli.sim_robot:main", "serve a simulated robot to programs for the real one"),
+    "field": Command("cli.field:main", "calibrate a robot in the field: walk 20 s, adapt, accept, keep the context"),
     "bench train": Command("cli.bench:train", "measure training speed and memory"),
-    "bench control": Command("cli.bench:control", "measure the controller's step time"),
+    "bench meta": Command("cli.bench:meta", "measure the meta-learners' training speed"),
+    "bench sine": Command("cli.bench:sine", "train and compare the meta-learners on sine regression"),
+    "bench discovery": Command("cli.bench:discovery", "find the factors of a stream of sines without labels"),
+    "bench walk": Command("cli.bench_walk:main", "let a policy walk on simulated robots that vary"),
+    "bench dds": Command("cli.bench_dds:main", "measure Go2 over DDS on this machine: a walk, a dead robot, a rival"),
+    "bench odometry": Command("cli.bench_odometry:main", "measure how well the legs tell how fast the robot goes"),
+    "bench motion": Command("cli.bench_motion:main", "compare calibration motions on simulated field robots"),
+    "bench sysid": Command("cli.bench_sysid:main", "compare adaptation with MuJoCo's system identification"),
+    "bench control": Command("cli.bench_runtime:control", "measure the controller's step and the loop's jitter"),
+    "bench standup": Command("cli.bench_runtime:standup", "measure the torque of standing up from any lying pose"),
+    "bench faults": Command("cli.bench_runtime:faults", "try every fault in every state, and fuzz the controller"),
+    "bench soak": Command("cli.bench_runtime:soak", "walk for hours with changing commands, as fast as possible"),
 }
 
 # Which extra brings a library that the field side does without.
@@ -46,6 +61,7 @@ EXTRAS = {
     "tensordict": "train",
     "onnx": "train",
     "onnxscript": "train",
+    "yaml": "train",
     "mujoco_warp": "gpu",
     "cyclonedds": "unitree",
 }

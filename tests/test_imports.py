@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"robots", "sim", "dynamics_model", "policy", "calibration", "deploy", "cli", "models", "deploy_ros"}
+ROOMS = {"robots", "sim", "dynamics_model", "policy", "calibration", "deploy"}
+ROOMS |= {"benchmarks", "cli", "models", "deploy_ros"}
 LEARNING = {"torch", "tensordict", "rsl_rl"}
 
 
@@ -34,7 +35,7 @@ class Rule:
 # robot work without torch.
 TENSORS = ("env.py", "rewards.py", "curriculum.py", "collect.py", "simulator.py", "*_backend.py")
 # What several functions of a subcommand share; a subcommand's own file imports it lazily, as it does the rooms.
-CLI_HELPERS = ("demo_report.py", "trials.py")
+CLI_HELPERS = ("demo_report.py",)
 CLI_USES = {*(ROOMS - {"deploy_ros"}), "numpy", "torch", "mujoco", "matplotlib", "PIL", "onnxruntime", "rich"}
 
 RULES = {
@@ -44,23 +45,31 @@ RULES = {
     "calibration": Rule({"robots", "deploy", "numpy", "onnxruntime", "rosbags", "safetensors"}),
     "sim": Rule(
         {"robots", "numpy", "mujoco", "safetensors", "rich"},
-        lazy={"matplotlib", "imageio", "mujoco_warp"},
+        lazy={"matplotlib", "imageio", "mujoco_warp", "scipy"},
         only=dict.fromkeys(LEARNING, TENSORS),
     ),
     "dynamics_model": Rule(
-        {"robots", "numpy", "torch", "safetensors", "rich", "onnx", "onnxruntime"}, lazy={"onnxscript", "tensorboard"}
+        {"robots", "numpy", "torch", "safetensors", "rich", "onnx", "onnxruntime"},
+        lazy={"onnxscript", "tensorboard", "matplotlib"},
     ),
     "policy": Rule(
         {"robots", "models", "sim", "dynamics_model", "numpy", "rich", "safetensors", "onnx", "onnxruntime", *LEARNING},
-        lazy={"mujoco"},
+        lazy={"mujoco", "yaml"},
     ),
     "cli": Rule({"tyro"}, lazy=CLI_USES, only=dict.fromkeys(CLI_USES, CLI_HELPERS)),
+    "benchmarks": Rule(
+        {"robots", "models", "deploy", "calibration", "sim", "cli", "numpy", "mujoco"},
+        lazy={"torch", "dynamics_model"},
+        only={"dynamics_model": ("tables.py",)},
+    ),
     "ros2_ws/src": Rule(
         {
-            *{"deploy", "calibration", "deploy_ros", "numpy"},
-            *{"rclpy", "launch", "launch_ros", "ament_index_python", "setuptools"},
-            *{"deploy_msgs", "std_msgs", "std_srvs", "sensor_msgs", "geometry_msgs", "builtin_interfaces"},
-        }
+            *{"robots", "models", "deploy", "calibration", "deploy_ros", "numpy"},
+            *{"rclpy", "rosidl_runtime_py", "launch", "launch_ros", "ament_index_python", "setuptools"},
+            *{"std_srvs", "geometry_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces"},
+        },
+        lazy={"sim"},
+        only={"sim": ("*/simulated_robot.py",)},
     ),
 }
 
@@ -68,6 +77,8 @@ RULES = {
 def imports(tree: ast.AST, lazy: bool = False) -> Iterator[tuple[str, bool, int]]:
     """Yield (top-level package, inside a function, line) of every absolute import under `tree`."""
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.Import):
             yield from ((name.name.split(".")[0], lazy, node.lineno) for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import models
-from cli.demo import nearest_stairs
+from benchmarks.trials import nearest_stairs
 from cli.main import main
 
 ROOT = Path(__file__).parents[2]
