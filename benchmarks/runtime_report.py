@@ -50,6 +50,7 @@ def guards() -> str:
 
 def budget(figures: dict[str, Any]) -> str:
     """Return the tables of `dmcm bench control`: the parts of a tick, and the loops in real time."""
+    kind = f"SCHED_FIFO {figures['step_fifo']}" if figures["step_fifo"] else "normal scheduling"
     head = ["| part of a tick with the policy | p50 | p99 | p99.9 | max |", "|---|---|---|---|---|"]
     rows = [f"| {PARTS[name]} | {_times(times)} |" for name, times in figures["parts_ms"].items()]
     rows.append(f"| **step with the policy** (all but the log) | {_times(figures['step_ms'])} |")
@@ -58,18 +59,26 @@ def budget(figures: dict[str, Any]) -> str:
         "",
         "How far a period is off, in real time, with a log being written, ms:",
         "",
-        "| commands | machine | scheduling | p50 | p99 | p99.9 | max | late ticks |",
-        "|---|---|---|---|---|---|---|---|",
+        "| commands | machine | scheduling | p50 | p99 | p99.9 | max | late ticks | read, step and write, p99 |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in figures["loops"]:
         kind = f"SCHED_FIFO {row['fifo']}" if row["fifo"] else "normal"
         late = f"{row['late']} of {row['ticks']}"
-        loops.append(f"| {row['hz']} Hz | {row['load']} | {kind} | {_times(row['jitter_ms'])} | {late} |")
+        loops.append(
+            f"| {row['hz']} Hz | {row['load']} | {kind} | {_times(row['jitter_ms'])} | {late} "
+            f"| {row['step_ms']['p99']:.3f} |"
+        )
     end = (
         f"\n\nFrom the start of the process to the first command: {figures['ready_s']:.2f} s. Load average of the "
         f"machine before the measurement: {figures['load_average_before']:.1f}."
     )
-    return "\n".join(["All times in ms.", "", *head, *rows, *loops]) + end
+    return (
+        "\n".join(
+            [f"All times in ms; the parts and the step one after the other, with {kind}.", "", *head, *rows, *loops]
+        )
+        + end
+    )
 
 
 def _times(times: dict[str, float]) -> str:

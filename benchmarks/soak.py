@@ -83,6 +83,7 @@ def soak(robot: str, model_dir: Path | None, hours: float, log: Path | None, see
         "overruns": report.overruns,
         "rss_mb": {"settled": settled[0], "end": settled[-1], "least": min(settled), "most": max(settled)},
         "rss_growth": growth,
+        "rss_mb_along": walk.memory[:: max(1, len(walk.memory) // 40)],
         "steady": max(settled) / min(settled) - 1.0 <= STEADY,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

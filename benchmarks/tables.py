@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import field_report
+from benchmarks import field_report, ros2
 from benchmarks.runtime_report import FROM_CODE, FROM_RESULTS
-from dynamics_model import sine_report
+from dynamics_model import discovery_benchmark, sine_report
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -28,6 +28,7 @@ DOCUMENTS = (
     ROOT / "docs" / "import_policy.md",
     ROOT / "docs" / "field.md",
     ROOT / "docs" / "runtime.md",
+    ROOT / "docs" / "ros2.md",
 )
 
 
@@ -155,6 +156,11 @@ def walk(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n\n" + _origin(figures)
 
 
+def discovery(figures: dict[str, Any]) -> str:
+    """Return what was found of a stream's factors without labels."""
+    return discovery_benchmark.table(figures) + "\n\n" + _origin(figures)
+
+
 def _origin(figures: dict[str, Any]) -> str:
     run = figures["run"]
     return (
@@ -171,6 +177,9 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench_odometry": odometry,
     "bench_meta": meta,
     "sine": sine,
+    "discovery": discovery,
+    "discovery_three": discovery,
+    "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
     "dds_soak": dds_soak,
     "go2_walk": walk,

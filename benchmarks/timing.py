@@ -38,14 +38,16 @@ def measure_all(robot: str, model_dir: Path | None, steps: int, seconds: float, 
     """Return the figures of `dmcm bench control`."""
     folder = model_dir or models.path(robot)
     load = os.getloadavg()[0]
-    step = bench.measure(_controller(robot, folder, RATES[0]), steps, seed)
-    with tempfile.TemporaryDirectory() as name:
+    priority = fifo if fifo and _permitted(fifo) else 0
+    with Realtime(priority), tempfile.TemporaryDirectory() as name:
+        step = bench.measure(_controller(robot, folder, RATES[0]), steps, seed)
         parts = bench.budget(_controller(robot, folder, RATES[0]), Path(name) / "log", min(steps, 5000), seed)
-    rows = _loops(robot, folder, seconds, fifo) if seconds else []
+    rows = _loops(robot, folder, seconds, priority) if seconds else []
     plain = {row["load"]: row["jitter_ms"] for row in rows if row["hz"] == max(RATES) and not row["fifo"]}
     return {
         "robot": robot,
         "steps": step.steps,
+        "step_fifo": priority,
         "step_ms": step.step_ms,
         "between_ms": step.between_ms,
         "parts_ms": parts,
@@ -63,7 +65,7 @@ def _controller(robot: str, folder: Path, hz: int) -> Controller:
 def _loops(robot: str, folder: Path, seconds: float, fifo: int) -> list[dict[str, Any]]:
     """Return the loops in real time: every rate, idle and loaded, with and without SCHED_FIFO where it is permitted."""
     rows = []
-    for priority in (0, fifo) if fifo and _permitted(fifo) else (0,):
+    for priority in (0, fifo) if fifo else (0,):
         for hz in RATES:
             for load in ("idle", "loaded"):
                 realtime = Realtime(priority, lock_memory=True) if priority else None

@@ -21,6 +21,7 @@ from deploy.realtime import Realtime, steady_memory
 from robots.spec import RobotSpec
 
 WARM_UP = 100  # steps
+REST = 200, 0.01  # steps after which it rests, s: the kernel halts a SCHED_FIFO thread that never does
 FORWARD = Operator((0.5, 0.0, 0.0))
 Times = dict[str, float]  # p50, p99, p999 and max, ms
 
@@ -120,6 +121,8 @@ def measure(controller: Controller, steps: int = 5000, seed: int = 0) -> StepTim
             controller.step(state, FORWARD)
             took = time.perf_counter() - start
             (with_policy if controller.policy_tick else between).append(took)
+            if controller.policy_tick and len(with_policy) % REST[0] == 0:
+                time.sleep(REST[1])
     if controller.state != "walk":
         raise RuntimeError(f"the controller stopped walking: {controller.fault or controller.cause}")
     return StepTimes(steps, percentiles(1e3 * np.array(with_policy[WARM_UP:])), percentiles(1e3 * np.array(between)))

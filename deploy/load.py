@@ -36,7 +36,7 @@ def load_controller(
     """
     if models is None:
         return Controller(spec, config=config)
-    walk = OnnxPolicy.load(path if (path := models / policy).exists() else Path(policy), spec)
+    walk = OnnxPolicy.load(policy_path(models, policy), spec)
     calibration = OnnxPolicy.load(models / CALIBRATION, spec) if (models / CALIBRATION).exists() else None
     needs_bank = walk.mode != "none" or context is not None or (models / BANK).exists()
     bank = load_bank(models / BANK, spec, walk.dynamics_digest) if needs_bank else None
@@ -48,3 +48,9 @@ def load_controller(
     if terrain is not None:
         made.set_terrain(terrain)
     return made
+
+
+def policy_path(models: Path, policy: str | Path) -> Path:
+    """Return where a policy is: in the models folder, or anywhere else; where it should be if it is nowhere."""
+    inside = models / policy
+    return Path(policy) if not inside.exists() and Path(policy).exists() else inside

@@ -86,7 +86,7 @@ class _Durations:
     """Times of the periods in a ring, so that a long run needs no more memory than a short one."""
 
     def __init__(self, size: int = 100_000) -> None:
-        self._ring, self.count = np.zeros(size), 0
+        self._ring, self.count = np.full(size, 0.0), 0  # written, so that the memory is there
 
     def add(self, seconds: float) -> None:
         self._ring[self.count % len(self._ring)] = seconds

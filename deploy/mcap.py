@@ -57,7 +57,7 @@ class McapWriter:
         self.start = self.end = 0
         self._schemas: dict[str, int] = {}
         self._schema_records = self._channel_records = b""
-        self._chunk_indices: list[bytes] = []
+        self._chunks, self._chunk_indices = 0, bytearray()
         self._metadata_indices: list[bytes] = []
         self._begin_chunk()
         head = MAGIC + _record(_HEADER, _text("ros2") + _text("dmcm"))
@@ -134,7 +134,8 @@ class McapWriter:
             places = b"".join(struct.pack("<QQ", *entry) for entry in entries)
             body += _record(_MESSAGE_INDEX, struct.pack("<H", channel) + _blob(places))
         place = struct.pack("<QQ", self._offset, length) + _blob(offsets) + struct.pack("<Q", len(body) - length)
-        self._chunk_indices.append(_record(_CHUNK_INDEX, span + place + _text("") + struct.pack("<QQ", size, size)))
+        self._chunks += 1
+        self._chunk_indices += _record(_CHUNK_INDEX, span + place + _text("") + struct.pack("<QQ", size, size))
         self._begin_chunk()
         return body
 
@@ -148,19 +149,19 @@ class McapWriter:
             (_SCHEMA, self._schema_records),
             (_CHANNEL, self._channel_records),
             (_STATISTICS, _record(_STATISTICS, statistics)),
-            (_CHUNK_INDEX, b"".join(self._chunk_indices)),
+            (_CHUNK_INDEX, self._chunk_indices),
             (_METADATA_INDEX, b"".join(self._metadata_indices)),
         )
-        summary, offsets = b"", b""
+        offsets, end = b"", start
         for opcode, records in groups:
             if records:
-                place = struct.pack("<BQQ", opcode, start + len(summary), len(records))
-                offsets += _record(_SUMMARY_OFFSET, place)
-            summary += records
-        return summary + offsets + _record(_FOOTER, struct.pack("<QQI", start, start + len(summary), 0)) + MAGIC
+                offsets += _record(_SUMMARY_OFFSET, struct.pack("<BQQ", opcode, end, len(records)))
+            end += len(records)
+        footer = _record(_FOOTER, struct.pack("<QQI", start, end, 0))
+        return b"".join([*(records for _, records in groups), offsets, footer, MAGIC])
 
     def _sizes(self) -> tuple[int, int]:
-        return len(self._metadata_indices), len(self._chunk_indices)
+        return len(self._metadata_indices), self._chunks
 
     def _write(self, data: bytes, offset: int) -> int:
         """Write all of the data at an offset and return where it ends."""

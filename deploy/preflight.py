@@ -18,7 +18,7 @@ from deploy.context import ActiveContexts, ContextBank, RobotContext, load_bank,
 from deploy.controller import Controller, ControllerConfig
 from deploy.driver import RobotDriver
 from deploy.guards import SafetyConfig
-from deploy.load import BANK, CALIBRATION, POLICY
+from deploy.load import BANK, CALIBRATION, POLICY, policy_path
 from deploy.policy import OnnxPolicy
 from deploy.realtime import Realtime
 from robots.spec import RobotSpec
@@ -66,7 +66,7 @@ def preflight(
     """
     checks: list[Check] = []
     spec = robots.load(robot)
-    walk = _file(checks, "policy", lambda: OnnxPolicy.load(_path(models, policy), spec), _describe_policy)
+    walk = _file(checks, "policy", lambda: OnnxPolicy.load(policy_path(models, policy), spec), _describe_policy)
     calibration = None
     if (models / CALIBRATION).exists():
         calibration = _file(
@@ -86,10 +86,6 @@ def preflight(
         made = Controller(spec, walk, calibration, bank, ControllerConfig(command_dt))
         checks.append(_timing(made, jitter_seconds, realtime))
     return checks
-
-
-def _path(models: Path, policy: str | Path) -> Path:
-    return path if (path := models / policy).exists() else (Path(policy) if Path(policy).exists() else path)
 
 
 def _file(checks: list[Check], name: str, load: Callable[[], T], describe: Callable[[T], str]) -> T | None:

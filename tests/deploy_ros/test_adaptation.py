@@ -1,12 +1,15 @@
 """The action's routine: walked by the loop, adapted elsewhere, accepted or not, and ended by whatever ends it."""
 
+import os
+import sys
 import threading
 import time
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from deploy_ros import adaptation
 from deploy_ros.adaptation import Adaptation, Goal
+from deploy_ros.find import find_elsewhere
 from deploy_ros.inbox import Inbox
 from deploy_ros.shown import ShownDriver
 
@@ -42,15 +45,14 @@ class Routine:
         self.problem = reason
 
     def accept(self, result):
-        import numpy as np
-
+        assert result.context["readings"]
         return RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST, source="contexts/go1-0/today.json", digest="d16e57")
 
 
 def found(log, robot, models, command):
     assert log.is_dir() and robot == "go1"
     reading = {"name": "payload", "unit": "kg", "value": 1.5, "known": True}
-    return SimpleNamespace(context={"error": {"before": 0.2, "after": 0.1}, "readings": [reading]})
+    return {"error": {"before": 0.2, "after": 0.1}, "readings": [reading]}
 
 
 @pytest.fixture
@@ -141,3 +143,9 @@ def test_ends_with_the_control_loop(robot, controller, tmp_path):
     time.sleep(0.05)
     robot[0].stop()
     assert "ended" in ended(running).reason
+
+
+def test_a_log_that_is_refused_elsewhere_is_refused_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    with pytest.raises(ValueError, match=r"log .*nothing does not exist"):
+        find_elsewhere(tmp_path / "nothing", "go1", tmp_path, "adapt_context")

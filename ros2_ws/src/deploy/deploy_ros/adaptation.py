@@ -13,6 +13,7 @@ from typing import Any
 
 from calibration.field import ENDED, LIE_DOWN, RECORD, STAND_UP, WAITING, WALK, FieldRoutine
 from calibration.report import plain
+from calibration.routine import Result
 from calibration.store import ContextStore
 from deploy.calibration_motion import SECONDS
 from deploy.context import RobotContext
@@ -146,14 +147,14 @@ class Adaptation:
         self._adapting = True
         routine, spec = self._routine, self._controller.spec
         assert routine is not None and self._models is not None
-        result = self._find(log, spec.name, self._models, command="adapt_context")
+        content = self._find(log, spec.name, self._models, command="adapt_context")
         if self._canceled:
             return Outcome(False, self._canceled)
-        error = result.context["error"]
-        report = f"{plain(result.context)}; prediction error {error['before']:.4f} before, {error['after']:.4f} after"
+        error = content["error"]
+        report = f"{plain(content)}; prediction error {error['before']:.4f} before, {error['after']:.4f} after"
         if not self._goal.accept:
             return Outcome(False, "not asked to accept it", str(log), report)
-        context = routine.accept(result)
+        context = routine.accept(Result(content, (), 0.0))
         answer = self._inbox.change(lambda controller: _use(controller, context))
         return Outcome(answer.accepted, "" if answer.accepted else answer.text, context.source, report)
 
