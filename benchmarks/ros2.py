@@ -52,7 +52,7 @@ def in_workspace(workspace: Path, *words: str, **environment: str) -> int:
 
 
 def tests(workspace: Path, robot: str, fifo: int) -> dict[str, Any]:
-    """Run the tests on the real ROS 2, and return each one's outcome, time and what it printed."""
+    """Run the tests on the real ROS 2, and return what came of each."""
     report = workspace / f"report-{robot}.xml"
     words = [
         sys.executable,
@@ -71,6 +71,11 @@ def tests(workspace: Path, robot: str, fifo: int) -> dict[str, Any]:
         DEPLOY_TEST_PRIORITY=str(fifo),
         DEPLOY_TEST_ROBOT=robot,
     )
+    return {"robot": robot, "exit_code": code, "tests": outcomes(report)}
+
+
+def outcomes(report: Path) -> list[dict[str, Any]]:
+    """Return each test's outcome, time and what it printed, from a JUnit report."""
     found = []
     for case in ET.parse(report).getroot().iter("testcase"):
         bad = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
@@ -84,7 +89,7 @@ def tests(workspace: Path, robot: str, fifo: int) -> dict[str, Any]:
                 "printed": [line for line in printed if line.startswith(">")],
             }
         )
-    return {"robot": robot, "exit_code": code, "tests": found}
+    return found
 
 
 def jitter(workspace: Path, seconds: float, rounds: int, fifo: int) -> dict[str, Any]:
