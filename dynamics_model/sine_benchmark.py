@@ -105,8 +105,8 @@ METHODS = {
     ),
     "DMCM without recombination": dmcm(recombination=0.0),
     "ANIL": Method(head=True, inner_rate=0.1),
-    "MAML": Method(inner_rate=0.1),
-    "MAML, 1/√fan-out init": Method(inner_rate=0.1, init="fan_out", exclusions=(NONE, BLOCK_25)),
+    "MAML": Method(inner_rate=0.01),
+    "MAML, 1/√fan-out init": Method(inner_rate=0.01, init="fan_out", exclusions=(NONE, BLOCK_25)),
 }
 ABLATIONS = {
     "i.i.d. order": dmcm(order="iid", exclusions=FIRST),
