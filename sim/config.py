@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
+
+from sim.factors import NUISANCES, NuisanceRanges
+from sim.terrain import KINDS
 
 
 @dataclass
@@ -57,18 +61,44 @@ class RewardConfig:
     stand_still: float = -0.2
 
 
+MIXED = {"flat": 0.15, "rough": 0.1, "slope": 0.1, "stairs": 0.5, "blocks": 0.15}  # what the shipped models saw
+
+
 @dataclass
 class TerrainConfig:
-    """Shares of the robots on each kind of terrain, and the curriculum."""
+    """Shares of the robots on each kind of terrain, see `sim.terrain.TERRAINS`, and the curriculum."""
 
-    shares: dict[str, float] = field(
-        default_factory=lambda: {"flat": 0.15, "rough": 0.1, "slope": 0.1, "stairs": 0.5, "blocks": 0.15}
-    )
+    shares: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0) | MIXED)
     curriculum: bool = True
     start_level: int = 1  # levels 0 ... start_level at the beginning
-    advance: float = 4.5  # m from the start that earn the next level
-    friction: tuple[float, float] = (0.4, 1.25)
+    advance: float = 4.5  # m from the start that earn the next level; half of it where the tile ends
     seed: int = 0
+
+
+@dataclass
+class NuisanceConfig:
+    """Ranges of what differs between robots and episodes and no policy is told; without a range, the preset's holds.
+
+    See `sim.factors.NuisanceRanges` for what each does, `sim.factors.NUISANCES` for the presets.
+    """
+
+    preset: Literal["none", "usual"] = "none"
+    friction: tuple[float, float] | None = None
+    restitution: tuple[float, float] | None = None
+    contact_time: tuple[float, float] | None = None  # s
+    rotor_inertia: tuple[float, float] | None = None  # factor
+    motor_strength: tuple[float, float] | None = None  # factor, of each joint
+    joint_offset: tuple[float, float] | None = None  # rad, of each joint
+    encoder_bias: tuple[float, float] | None = None  # rad, of each joint
+
+    def ranges(self) -> NuisanceRanges:
+        """Return the ranges that hold.
+
+        Raises:
+            ValueError: if one is upside down or beyond what the simulators bear.
+        """
+        given = {name: span for name, span in vars(self).items() if name != "preset" and span is not None}
+        return replace(NUISANCES[self.preset], **given)
 
 
 @dataclass
@@ -76,14 +106,22 @@ class EnvConfig:
     """The vectorized environment."""
 
     robot: str = "go1"
+    sim: Literal["mujoco", "mujoco_warp", "isaacgym"] = "mujoco"  # see docs/simulators.md
     num_envs: int = 1024
-    threads: int = 0  # physics threads, 0 for every core
+    threads: int = 0  # physics threads of `mujoco`, 0 for every core
+    device: str = "auto"  # of `mujoco_warp` and `isaacgym`: "cpu", "cuda:0"; "auto" takes a GPU where there is one
+    contacts: int = 0  # places for contacts in `mujoco_warp`, a robot on average; 0 sizes them from a trial
+    constraints: int = 0  # places for constraints in `mujoco_warp`, each robot; 0 sizes them from a trial
+    isaacgym_python: Path | None = None  # interpreter with Isaac Gym; DMCM_ISAACGYM_PYTHON by default
     seed: int = 0
     episode_length_s: float = 20.0  # s
     push_period_s: float = 8.0  # s
     push_speed: float = 0.5  # m/s
     factors: Literal["narrow", "wide"] = "wide"  # see sim.factors.RANGES
+    history: int = 1  # frames of proprioception that the policy sees
     context_noise: float = 0.05  # share of a context's spread over the bank
+    context_dropout: float = 0.0  # share of episodes in which the robot's context is the nominal one
+    nuisances: NuisanceConfig = field(default_factory=NuisanceConfig)
     terrain: TerrainConfig = field(default_factory=TerrainConfig)
     commands: CommandConfig = field(default_factory=CommandConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from sim import terrain
+from sim.batched import Draw, Part
 from sim.config import TerrainConfig
-from sim.terrain import KINDS, LEVELS, PLATEAU, TILE
+from sim.shapes import TILE
+from sim.terrain import KINDS, LEVELS, TERRAINS
 
 START_MARGIN = 0.7  # m between a robot's start and the first step
+ON_TOP = 0.4  # share of the robots that start on the plateau of a terrain that has one
+START_RIM = 0.5  # m that a robot starts inside its tile at least
+RIM = 0.2  # m inside its tile where a robot is taken to have left it
+START_SPREAD = 0.3  # m, on a plateau or in a tile's centre
 
 
 def assign_kinds(shares: dict[str, float], count: int) -> np.ndarray:
@@ -19,64 +25,84 @@ def assign_kinds(shares: dict[str, float], count: int) -> np.ndarray:
 
 
 class Curriculum:
-    """Levels of all robots: one that gets far enough goes one up, one that misses half of its way one down."""
+    """Levels of all robots: one that gets far enough goes one up, one that misses half of its way one down.
 
-    def __init__(self, config: TerrainConfig, count: int, rng: np.random.Generator) -> None:
-        self.config, self.rng = config, rng
-        self.kind = assign_kinds(config.shares, count)
-        self.level = rng.integers(0, min(config.start_level, LEVELS - 1) + 1, count)
-        self.start = np.zeros((count, 2))
+    Attributes:
+        kind: index into `KINDS`, (n,).
+        level: difficulty, (n,).
+        start: where each robot's episode began, (n, 2), m.
+    """
 
-    def update(self, ids: np.ndarray, position: np.ndarray, commanded: np.ndarray, fallen: np.ndarray) -> None:
-        """Move robots `ids` between levels by the distance walked, (m, 2) positions and commanded metres (m,)."""
+    def __init__(self, config: TerrainConfig, count: int, draw: Draw) -> None:
+        self.config, self.draw = config, draw
+        device = draw.device
+        self.kind = torch.as_tensor(assign_kinds(config.shares, count), device=device)
+        self.level = draw.integers(min(config.start_level, LEVELS - 1) + 1, count)
+        self.start = torch.zeros(count, 2, device=device)
+        self._reach = torch.tensor(
+            [[kind.reach(i) for i in range(LEVELS)] for kind in TERRAINS.values()], device=device
+        )
+        starts = [kind.start for kind in TERRAINS.values()]
+        self._along = torch.tensor([start in ("before", "along") for start in starts], device=device)
+        self._plateaued = torch.tensor([start == "along" for start in starts], device=device)
+        self._wander = torch.tensor([_wander(kind) for kind in KINDS], device=device)
+
+    def update(self, part: Part, position: torch.Tensor, commanded: torch.Tensor, fallen: torch.Tensor) -> None:
+        """Move robots between levels by the distance walked: positions (m, 2), m, commanded metres (m,), falls (m,)."""
         if not self.config.curriculum:
             return
-        distance = np.linalg.norm(position - self.start[ids], axis=1)
-        far = (distance > self.config.advance) | self.outside(ids, position)
-        up = far & ~fallen
+        distance = (position - self.start[part.rows]).norm(dim=1)
+        gone = self._outside(part.rows, position) & (distance > 0.5 * self.config.advance)
+        up = ((distance > self.config.advance) | gone) & ~fallen
         down = ~up & (distance < 0.5 * commanded)
-        level = self.level[ids] + up - down
-        self.level[ids] = np.where(level >= LEVELS, self.rng.integers(0, LEVELS, len(ids)), level.clip(0))
+        level = self.level[part.rows] + up.long() - down.long()
+        part.put(self.level, torch.where(level < LEVELS, level.clamp(min=0), self.draw.integers(LEVELS, part.count)))
 
-    def center(self, ids: np.ndarray) -> np.ndarray:
-        """Return the centres of the tiles of robots `ids`, (m, 2), m."""
-        return np.stack([(self.level[ids] + 0.5) * TILE, (self.kind[ids] + 0.5) * TILE], axis=1)
+    def place(self, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return start positions (m, 2), m, and headings (m,), rad.
 
-    def place(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return start positions (m, 2), m, and headings (m,), rad, of robots `ids`.
-
-        Where a terrain has a direction, 6 of 10 robots start before it and the others on top, all facing along it.
+        Robots that start before a terrain, or along it (6 of 10 before it, the others on its plateau), face along it.
         """
-        count, rng = len(ids), self.rng
-        side = rng.choice([-1.0, 1.0], count)
-        offset = rng.uniform([-2.0, -2.5], [2.0, 2.5], (count, 2))
-        heading = rng.uniform(-np.pi, np.pi, count)
-        on_top = rng.random(count) < 0.4
-        for kind in ("slope", "stairs", "blocks"):
-            mine = self.kind[ids] == KINDS.index(kind)
-            before = -side * (half_length(kind, self.level[ids]) + START_MARGIN)
-            top = rng.uniform(-0.3, 0.3, count)
-            x = np.where(on_top & (kind != "blocks"), top, before)
-            offset[mine, 0] = x[mine]
-            heading[mine] = np.where(side > 0, 0.0, np.pi)[mine] + rng.uniform(-0.2, 0.2, count)[mine]
-        self.start[ids] = self.center(ids) + offset
-        return self.start[ids], heading
+        draw, count = self.draw, part.count
+        kind, level = self.kind[part.rows], self.level[part.rows]
+        along = self._along[kind]
+        side = draw.integers(2, count) * 2.0 - 1.0
+        on_top = (draw.uniform(0.0, 1.0, count) < ON_TOP) & self._plateaued[kind]
+        before = -side * (self._reach[kind, level] + START_MARGIN).clamp(max=TILE / 2 - START_RIM)
+        offset = draw.uniform(-1.0, 1.0, count, 2) * self._wander[kind]
+        x = torch.where(on_top, draw.uniform(-START_SPREAD, START_SPREAD, count), before)
+        offset[:, 0] = torch.where(along, x, offset[:, 0])
+        ahead = (1.0 - side) * (torch.pi / 2) + draw.uniform(-0.2, 0.2, count)
+        heading = torch.where(along, ahead, draw.uniform(-torch.pi, torch.pi, count))
+        start = self._center(part.rows) + offset
+        part.put(self.start, start)
+        return start, heading
 
-    def outside(self, ids: np.ndarray, position: np.ndarray) -> np.ndarray:
-        """Return which robots `ids`, at positions (m, 2), have left their tile, (m,); flat ground has no end."""
-        away = np.abs(position - self.center(ids)).max(axis=1) > TILE / 2 - 0.2
-        return away & (self.kind[ids] != KINDS.index("flat"))
+    def outside(self, position: torch.Tensor) -> torch.Tensor:
+        """Return which robots, at positions (n, 2), have left their tile, (n,); flat ground has no end."""
+        return self._outside(slice(None), position)
+
+    def mean_levels(self) -> torch.Tensor:
+        """Return the mean level of the robots on each kind of terrain, 0 where there are none, (len(KINDS),)."""
+        total = torch.zeros(2, len(KINDS), device=self.level.device)
+        total[0].index_add_(0, self.kind, self.level.float())
+        total[1].index_add_(0, self.kind, torch.ones_like(self.kind, dtype=torch.float32))
+        return total[0] / total[1].clamp(min=1.0)
 
     def mean_level(self, kind: str) -> float:
         """Return the mean level of the robots on a kind of terrain, or 0 where there are none."""
-        mine = self.kind == KINDS.index(kind)
-        return float(self.level[mine].mean()) if mine.any() else 0.0
+        return float(self.mean_levels()[KINDS.index(kind)])
+
+    def _center(self, rows: torch.Tensor | slice) -> torch.Tensor:
+        return (torch.stack([self.level[rows], self.kind[rows]], dim=1) + 0.5) * TILE
+
+    def _outside(self, rows: torch.Tensor | slice, position: torch.Tensor) -> torch.Tensor:
+        away = (position - self._center(rows)).abs().amax(dim=1) > TILE / 2 - RIM
+        return away & (self.kind[rows] != KINDS.index("flat"))
 
 
-def half_length(kind: str, level: np.ndarray) -> np.ndarray:
-    """Return how far a terrain reaches along x from its tile's centre, m, for levels (m,)."""
-    if kind == "stairs":
-        return np.full(np.shape(level), PLATEAU / 2 + (terrain.NUM_STEPS - 1) * terrain.STEP_DEPTH)
-    if kind == "slope":
-        return PLATEAU / 2 + 3.0 * np.cos(terrain.slope_angle(np.asarray(level)))
-    return np.full(np.shape(level), 2.6)
+def _wander(kind: str) -> tuple[float, float]:
+    """Return how far from its tile's centre a robot starts at most, along x and y, m."""
+    if TERRAINS[kind].start == "centre":
+        return START_SPREAD, START_SPREAD
+    return 2.0, 1.5 if kind == "stepping_stones" else 2.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import math
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from tensordict import TensorDict
 from robots import observation
 from robots.spec import RobotSpec
 from sim import rewards
+from sim.batched import Draw, Part
 from sim.config import EnvConfig
+from sim.contexts import ContextTable, spread
 from sim.curriculum import Curriculum
-from sim.factors import RANGES, RobotFactors
+from sim.factors import NUISANCE_COLUMNS, NUISANCE_NOMINAL, RANGES, RobotFactors
 from sim.simulator import Simulator
 from sim.terrain import KINDS
 
@@ -24,35 +26,21 @@ FALL_TILT = 1.1  # rad
 ACTION_LIMIT = 10.0
 HEIGHT_X = (-0.6, -0.4, -0.2, -0.05, 0.1, 0.25, 0.4, 0.6, 0.8)  # m, points of the critic's height scan, heading frame
 HEIGHT_Y = (-0.3, -0.15, 0.0, 0.15, 0.3)
+START_X, START_Y = (-0.25, -0.25, 0.25, 0.25, 0.0), (-0.15, 0.15, -0.15, 0.15, 0.0)  # m, ground under a placed robot
+ROBOTS = 1 << 16  # robots and nuisances that are drawn once, so that a reset is a look-up on the device
+LOG_PERIOD = 10  # steps between the log's entries
+LOG_MEMORY = 0.99  # a step: the log's means are over the episodes that ended in the last seconds
+REPORT_PERIOD = 50  # steps between the host's looks at a GPU's count of diverged simulations
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class ContextTable:
-    """Frozen contexts that the policy sees: robots to draw from, and a terrain context for every kind and level.
-
-    Attributes:
-        robot_factors: (r, 12), see `sim.factors`.
-        robot_contexts: (r, 8).
-        terrain_contexts: (len(KINDS), LEVELS, 8).
-    """
-
-    robot_factors: np.ndarray
-    robot_contexts: np.ndarray
-    terrain_contexts: np.ndarray
-
-    def nearest_robot(self, factors: np.ndarray) -> np.ndarray:
-        """Return the contexts (n, 8) of the robots whose factors are nearest to the given ones, (n, 12)."""
-        spread = self.robot_factors.std(axis=0) + 1e-6
-        distance = np.square((factors[:, None] - self.robot_factors[None]) / spread).sum(axis=2)
-        return self.robot_contexts[distance.argmin(axis=1)]
 
 
 class QuadrupedEnv(VecEnv):
     """Walk with commanded velocity over terrain, each robot in a condition of its own.
 
     Observation groups: `proprioception` (45, noisy, `robots.observation`), `robot_context` (8), `terrain_context` (8),
-    and for the critic `critic` (proprioception without noise, base velocity, heights, contacts, factors).
+    `history` (the last frames of proprioception, oldest first, if there are more than one), and for the critic
+    `critic` (proprioception without noise, base velocity, heights, contacts, factors). All state is tensors on the
+    simulator's device; on a GPU no step waits for it but to count diverged simulations, once a second.
 
     Args:
         config: the environment's configuration.
@@ -65,49 +53,76 @@ class QuadrupedEnv(VecEnv):
         self, config: EnvConfig, spec: RobotSpec, sim: Simulator, contexts: ContextTable | None = None
     ) -> None:
         self.cfg, self.spec, self.sim, self.contexts = config, spec, sim, contexts
-        self.num_envs, self.num_actions, self.device = sim.num_envs, 12, torch.device("cpu")
+        self.num_envs, self.num_actions, self.device = sim.num_envs, 12, sim.device
         self.max_episode_length = round(config.episode_length_s / sim.control_dt)
-        self.rng = np.random.default_rng(config.seed)
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.curriculum = Curriculum(config.terrain, self.num_envs, self.rng)
-        self.default = torch.from_numpy(spec.default_position).float()
-        self.lower, self.upper = (torch.from_numpy(limit).float() for limit in spec.position_limits)
-        self.velocity_limit = torch.from_numpy(spec.velocity_limit).float()
+        self.draw = Draw(config.seed, self.device)
+        self.curriculum = Curriculum(config.terrain, self.num_envs, self.draw)
+        self.default = self._tensor(spec.default_position)
+        self.lower, self.upper = (self._tensor(limit) for limit in spec.position_limits)
+        self.velocity_limit = self._tensor(spec.velocity_limit)
         self.target_height = spec.standing_height - 0.03  # of the trunk over the feet, m; gains let it sag
-        self.scale = torch.tensor(observation.scales(observation.PROPRIOCEPTION))
+        self.scale = self._tensor(observation.scales(observation.PROPRIOCEPTION))
         self.noise = self._noise_widths()
         self.weights = {name: weight for name, weight in vars(config.rewards).items() if weight != 0.0}
-        self.num_diverged = 0
-        self.everyone = np.arange(self.num_envs)
         self.assigned = False
         self._allocate()
         self.restart()
 
+    def _tensor(self, values: object) -> torch.Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
     def _allocate(self) -> None:
-        n = self.num_envs
-        self.episode_length_buf = torch.zeros(n, dtype=torch.long)
-        self.action, self.last_action = torch.zeros(n, 12), torch.zeros(n, 12)
-        self.last_joint_velocity = torch.zeros(n, 12)
-        self.command, self.heading = torch.zeros(n, 3), torch.zeros(n)
-        self.moving, self.commanded = torch.zeros(n), torch.zeros(n)
-        self.start_heading = torch.zeros(n)
-        self.air_time, self.touchdown = torch.zeros(n, 4), torch.zeros(n, 4)
-        self.contact, self.last_contact = torch.zeros(n, 4, dtype=torch.bool), torch.zeros(n, 4, dtype=torch.bool)
-        self.last_foot_position = torch.zeros(n, 4, 3)
-        self.foot_speed, self.foot_ground = torch.zeros(n, 4), torch.zeros(n, 4)
-        self.fallen = torch.zeros(n, dtype=torch.bool)
-        self.factors = np.tile(RobotFactors().as_array(), (n, 1))
-        self.friction = np.ones(n)
-        self.robot_context, self.terrain_context = torch.zeros(n, CONTEXT_SIZE), torch.zeros(n, CONTEXT_SIZE)
-        self.reward_sums = {name: torch.zeros(n) for name in self.weights}
-        x, y = torch.meshgrid(torch.tensor(HEIGHT_X), torch.tensor(HEIGHT_Y), indexing="ij")
+        n, device = self.num_envs, self.device
+
+        def zeros(*shape: int) -> torch.Tensor:
+            return torch.zeros(n, *shape, device=device)
+
+        self.num_steps, self._reported = 0, 0
+        self.num_diverged = torch.zeros((), dtype=torch.long, device=device)
+        self.everyone = torch.ones(n, dtype=torch.bool, device=device)
+        self.episode_length_buf = torch.zeros(n, dtype=torch.long, device=device)
+        self.action, self.last_action, self.last_joint_velocity = zeros(12), zeros(12), zeros(12)
+        self.command, self.heading, self.start_heading = zeros(3), zeros(), zeros()
+        self.moving, self.commanded = zeros(), zeros()
+        self.air_time, self.touchdown, self.foot_speed, self.foot_ground = zeros(4), zeros(4), zeros(4), zeros(4)
+        self.contact, self.last_contact = zeros(4).bool(), zeros(4).bool()
+        self.last_foot_position = zeros(4, 3)
+        self.fallen = zeros().bool()
+        self.spawn = zeros(3 + 4 + 12)  # position, quaternion, joints
+        self.nominal = self._tensor(RobotFactors().as_array())
+        self.factors, self.nuisances = self.nominal.repeat(n, 1), self._tensor(NUISANCE_NOMINAL).repeat(n, 1)
+        columns = {name: self.nuisances[:, columns] for name, columns in NUISANCE_COLUMNS.items()}
+        self.friction = columns["friction"]
+        self.joint_zero, self.encoder_bias = columns["joint_offset"], columns["encoder_bias"]
+        self._allocate_contexts()
+        self._reward_weights = self._tensor(list(self.weights.values()))[:, None] * self.sim.control_dt
+        self._kept_positive = self._tensor([float(name != "termination") for name in self.weights])
+        self.reward_sums = torch.zeros(len(self.weights), n, device=device)
+        self._ended = torch.zeros(len(self.weights) + 3, device=device)
+        x, y = torch.meshgrid(self._tensor(HEIGHT_X), self._tensor(HEIGHT_Y), indexing="ij")
         self.scan_x, self.scan_y = x.flatten(), y.flatten()
+        self.start_x, self.start_y = self._tensor(START_X), self._tensor(START_Y)
+
+    def _allocate_contexts(self) -> None:
+        """Make the tables of robots to draw from and of their contexts, on the device."""
+        n, config, rng = self.num_envs, self.cfg, np.random.default_rng(self.cfg.seed)
+        self.drawn_nuisances = self._tensor(config.nuisances.ranges().sample(rng, ROBOTS))
+        self.table = None if self.contexts is None else self.contexts.to(self.device)
+        if self.table is None:
+            self.robots = self._tensor(RANGES[config.factors].sample(rng, ROBOTS))
+            sizes = (CONTEXT_SIZE, CONTEXT_SIZE)
+        else:
+            self.robots, sizes = self.table.robot_factors, self.table.sizes
+            self._robot_blur = spread(self.table.robot_contexts) * config.context_noise
+            self._terrain_blur = spread(self.table.terrain_contexts) * config.context_noise
+        self.robot_context = torch.zeros(n, sizes[0], device=self.device)
+        self.terrain_context = torch.zeros(n, sizes[1], device=self.device)
+        frame = observation.size(observation.PROPRIOCEPTION)
+        self.history = torch.zeros(n, config.history, frame, device=self.device)
 
     def _noise_widths(self) -> torch.Tensor:
-        widths = [
-            torch.full((term.size,), getattr(self.cfg.noise, term.name, 0.0)) for term in observation.PROPRIOCEPTION
-        ]
-        return torch.cat(widths) * self.scale
+        terms = observation.PROPRIOCEPTION
+        return self._tensor([getattr(self.cfg.noise, t.name, 0.0) for t in terms for _ in range(t.size)]) * self.scale
 
     def assign(self, kind: np.ndarray, level: np.ndarray, factors: np.ndarray, friction: np.ndarray) -> None:
         """Fix every robot's terrain and condition from here on, instead of curriculum and random draws; start anew.
@@ -115,22 +130,33 @@ class QuadrupedEnv(VecEnv):
         Args:
             kind: index into `sim.terrain.KINDS`, (n,).
             level: difficulty, (n,).
-            factors: robot factors, (n, 12), see `sim.factors`.
-            friction: sliding friction of the feet, (n,).
+            factors: robot factors, (n, F), see `sim.factors`.
+            friction: sliding friction of the feet, (n,); the other nuisances are nominal.
+
+        Raises:
+            ValueError: if a kind is not in the simulator's world.
         """
+        missing = {KINDS[k] for k in np.unique(kind)} - {*self.sim.world.kinds, "flat"}
+        if missing:
+            held = ", ".join(self.sim.world.kinds)
+            raise ValueError(f"the world has no {missing.pop()}, only {held}: give it a share (env.terrain.shares)")
         self.assigned = True
         self.cfg.terrain.curriculum = False
-        self.curriculum.kind[:], self.curriculum.level[:] = kind, level
-        self.factors[:], self.friction[:] = factors, friction
-        if self.contexts is not None:
-            self.robot_context[:] = torch.from_numpy(self.contexts.nearest_robot(factors)).float()
-            self.terrain_context[:] = torch.from_numpy(self.contexts.terrain_contexts[kind, level]).float()
+        self.curriculum.kind[:] = torch.as_tensor(kind, device=self.device)
+        self.curriculum.level[:] = torch.as_tensor(level, device=self.device)
+        self.factors[:], self.nuisances[:] = self._tensor(factors), self._tensor(NUISANCE_NOMINAL)
+        self.friction[:] = self._tensor(friction)[:, None]
+        self.sim.set_factors(self.everyone, self.factors, self.nuisances)
+        if self.table is not None:
+            kind, level = self.curriculum.kind, self.curriculum.level
+            self.robot_context[:] = self.table.robots(self.table.nearest_robot(self.factors), kind, level)
+            self.terrain_context[:] = self.table.terrain_contexts[kind, level]
         self.restart()
 
     def restart(self) -> None:
         """Begin an episode with every robot, where the curriculum stands; say so after changing its levels."""
         self.episode_length_buf[:] = 0
-        self._reset(self.everyone)
+        self._reset(Part(self.everyone))
         self._derive_body()
         self._steer()
         self._observe()
@@ -141,22 +167,26 @@ class QuadrupedEnv(VecEnv):
 
     def step(self, actions: torch.Tensor) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict]:
         """Apply actions (n, 12) for one control period; see `VecEnv.step`."""
-        self.last_joint_velocity, self.last_foot_position = self.sim.joint_velocity, self.sim.foot_position
-        self.last_action, self.action = self.action, actions.clamp(-ACTION_LIMIT, ACTION_LIMIT)
-        self.sim.step((self.default + self.spec.action_scale * self.action).clamp(self.lower, self.upper))
+        self.num_steps += 1
+        self.last_joint_velocity.copy_(self.sim.joint_velocity)
+        self.last_foot_position.copy_(self.sim.foot_position)
+        self.last_action.copy_(self.action)
+        torch.clamp(actions, -ACTION_LIMIT, ACTION_LIMIT, out=self.action)
+        targets = (self.default + self.spec.action_scale * self.action).clamp(self.lower, self.upper)
+        self.sim.step(targets + self.joint_zero - self.encoder_bias)
         self.episode_length_buf += 1
         self._derive_body()
         self._derive_feet()
-        self.fallen = (self.sim.trunk_force > 1.0) | (self.gravity[:, 2] > -np.cos(FALL_TILT)) | self.sim.diverged
+        self.fallen = (self.sim.trunk_force > 1.0) | (self.gravity[:, 2] > -math.cos(FALL_TILT)) | self.sim.diverged
         reward = self._reward()
-        left = torch.from_numpy(self.curriculum.outside(self.everyone, self.sim.root_position[:, :2].numpy()))
+        left = self.curriculum.outside(self.sim.root_position[:, :2])
         time_outs = ((self.episode_length_buf >= self.max_episode_length) | left) & ~self.fallen
         done = self.fallen | time_outs
-        extras: dict = {"time_outs": time_outs}
-        ids = done.nonzero().flatten().numpy()
-        if len(ids):
-            extras["log"] = self._episode_log(ids, time_outs)
-            self._reset(ids)
+        extras = {"time_outs": time_outs, **self._log(done, time_outs)}
+        part = Part(done)
+        if part.count:
+            self._update_levels(part)
+            self._reset(part)
             self._derive_body()
         self._push()
         self._resample_commands()
@@ -189,125 +219,129 @@ class QuadrupedEnv(VecEnv):
 
     def _derive_feet(self) -> None:
         dt, feet = self.sim.control_dt, self.sim.foot_position
-        touching = self.sim.foot_force > 1.0
+        touching, later = self.sim.foot_force > 1.0, (self.episode_length_buf > 1)[:, None]
         self.contact = touching | self.last_contact
-        self.last_contact = touching
+        self.last_contact.copy_(touching)
         self.touchdown = ((self.air_time > 0.0) & self.contact).float()
-        self.air_time = torch.where(self.episode_length_buf[:, None] > 1, self.air_time + dt, 0.0)
-        self.foot_speed = (feet - self.last_foot_position)[:, :, :2].norm(dim=2) / dt
-        self.foot_speed *= (self.episode_length_buf > 1)[:, None]
+        self.air_time.add_(dt).mul_(later)
+        self.foot_speed = (feet - self.last_foot_position)[:, :, :2].norm(dim=2) / dt * later
         self.foot_ground = self.sim.heights(feet[:, :, 0], feet[:, :, 1]) + self.spec.foot_radius
 
     def _reward(self) -> torch.Tensor:
         """Sum the weighted rewards, kept positive as in legged_gym but for the price of a fall."""
-        total, dt = torch.zeros(self.num_envs), self.sim.control_dt
-        for name, weight in self.weights.items():
-            value = torch.nan_to_num(rewards.FUNCTIONS[name](self)) * (weight * dt)
-            value = torch.where(self.sim.diverged, 0.0, value)
-            self.reward_sums[name] += value
-            if name != "termination":
-                total += value
+        if not self.weights:
+            return torch.zeros(self.num_envs, device=self.device)
+        values = torch.stack([rewards.FUNCTIONS[name](self) for name in self.weights]).nan_to_num_()
+        values = torch.where(self.sim.diverged, 0.0, values * self._reward_weights)
+        self.reward_sums += values
         self.air_time *= ~self.contact
-        return total.clamp(min=0.0) + self.fallen * (self.weights.get("termination", 0.0) * dt)
+        total = (self._kept_positive @ values).clamp(min=0.0)
+        return total + self.fallen * (self.weights.get("termination", 0.0) * self.sim.control_dt)
 
-    def _episode_log(self, ids: np.ndarray, time_outs: torch.Tensor) -> dict:
-        mine = torch.from_numpy(ids)
-        log_ = {f"Reward/{k}": v[mine].mean() / self.cfg.episode_length_s for k, v in self.reward_sums.items()}
-        log_["Episode/falls"] = self.fallen[mine].float().mean()
-        log_["Episode/time_outs"] = time_outs[mine].float().mean()
-        log_["Episode/diverged"] = torch.tensor(float(self.num_diverged))
-        for kind in KINDS[1:]:
-            log_[f"Terrain/{kind}"] = torch.tensor(self.curriculum.mean_level(kind))
-        return log_
+    def _log(self, done: torch.Tensor, time_outs: torch.Tensor) -> dict:
+        """Return rsl_rl's `log` every few steps: means over the episodes that ended lately, levels, breakdowns."""
+        self.num_diverged += self.sim.diverged.sum()
+        if self.device.type == "cpu" or self.num_steps % REPORT_PERIOD == 0:
+            self._report_diverged()
+        ends = torch.stack([self.fallen, time_outs, done]).float()
+        ended = torch.cat([self.reward_sums / self.cfg.episode_length_s, ends]) @ done.float()
+        self._ended.mul_(LOG_MEMORY).add_(ended)
+        if self.num_steps % LOG_PERIOD:
+            return {}
+        names = [*(f"Reward/{name}" for name in self.weights), "Episode/falls", "Episode/time_outs"]
+        means = dict(zip(names, (self._ended[:-1] / self._ended[-1].clamp(min=1e-6)).unbind(), strict=True))
+        levels = dict(zip((f"Terrain/{kind}" for kind in KINDS), self.curriculum.mean_levels().unbind(), strict=True))
+        del levels["Terrain/flat"]
+        return {"log": {**means, **levels, "Episode/diverged": self.num_diverged.float()}}
 
-    def _reset(self, ids: np.ndarray) -> None:
-        broken = int(self.sim.diverged[ids].sum())
-        if broken:
-            self.num_diverged += broken
-            log.warning("reset %d diverged simulations (%d so far)", broken, self.num_diverged)
-        mine = torch.from_numpy(ids)
-        position = torch.nan_to_num(self.sim.root_position[mine, :2]).double().numpy()
-        if bool((self.episode_length_buf[mine] > 0).any()):
-            self.curriculum.update(ids, position, self.commanded[mine].numpy(), self.fallen[mine].numpy())
-        self._draw_conditions(ids)
-        self._place(ids)
-        for buffer in (self.action, self.last_action, self.air_time, self.commanded, *self.reward_sums.values()):
-            buffer[mine] = 0.0
-        self.last_contact[mine] = False
-        self.episode_length_buf[mine] = 0
-        self._sample_commands(mine)
+    def _report_diverged(self) -> None:
+        total = int(self.num_diverged)
+        if total > self._reported:
+            log.warning("reset %d diverged simulations (%d so far)", total - self._reported, total)
+            self._reported = total
 
-    def _draw_conditions(self, ids: np.ndarray) -> None:
-        """Draw the robots' factors, the friction, and the contexts that belong to them, unless they are assigned."""
-        table, count = self.contexts, len(ids)
+    def _update_levels(self, part: Part) -> None:
+        position = torch.nan_to_num(self.sim.root_position[part.rows, :2])
+        self.curriculum.update(part, position, self.commanded[part.rows], self.fallen[part.rows])
+
+    def _reset(self, part: Part) -> None:
+        self._draw_conditions(part)
+        self._place(part)
+        for buffer in (self.action, self.last_action, self.air_time, self.commanded, self.reward_sums.T):
+            part.put(buffer, 0.0)
+        part.put(self.last_contact, False)
+        part.put(self.episode_length_buf, 0)
+        self._sample_commands(part)
+
+    def _draw_conditions(self, part: Part) -> None:
+        """Draw the robots' factors, the nuisances, and the contexts that belong to them, unless they are assigned."""
         if self.assigned:
-            self.sim.set_factors(ids, self.factors[ids], self.friction[ids])
             return
-        self.friction[ids] = self.rng.uniform(*self.cfg.terrain.friction, count)
-        if table is None:
-            self.factors[ids] = RANGES[self.cfg.factors].sample(self.rng, count)
-        else:
-            rows = self.rng.integers(0, len(table.robot_factors), count)
-            self.factors[ids] = table.robot_factors[rows]
-            self.robot_context[ids] = self._blur(table.robot_contexts[rows], table.robot_contexts)
-            terrain = table.terrain_contexts[self.curriculum.kind[ids], self.curriculum.level[ids]]
-            self.terrain_context[ids] = self._blur(terrain, table.terrain_contexts.reshape(-1, CONTEXT_SIZE))
-        self.sim.set_factors(ids, self.factors[ids], self.friction[ids])
+        draw, count, table = self.draw, part.count, self.table
+        part.put(self.nuisances, self.drawn_nuisances[draw.integers(ROBOTS, count)])
+        rows = draw.integers(len(self.robots), count)
+        part.put(self.factors, self.robots[rows])
+        if table is not None:
+            kind, level = self.curriculum.kind[part.rows], self.curriculum.level[part.rows]
+            unknown = draw.uniform(0.0, 1.0, count, 1) < self.cfg.context_dropout
+            robot = torch.where(unknown, table.nominal(kind, level), table.robots(rows, kind, level))
+            terrain = table.terrain_contexts[kind, level]
+            part.put(self.robot_context, robot + draw.normal(*robot.shape) * self._robot_blur)
+            part.put(self.terrain_context, terrain + draw.normal(*terrain.shape) * self._terrain_blur)
+        self.sim.set_factors(part.mask, self.factors, self.nuisances)
 
-    def _blur(self, values: np.ndarray, bank: np.ndarray) -> torch.Tensor:
-        noise = self.rng.standard_normal(values.shape) * bank.std(axis=0) * self.cfg.context_noise
-        return torch.from_numpy(values + noise).float()
-
-    def _place(self, ids: np.ndarray) -> None:
-        start, heading = self.curriculum.place(ids)
-        self.start_heading[ids] = torch.from_numpy(heading).float()
-        reach = np.array([[-0.25, -0.15], [-0.25, 0.15], [0.25, -0.15], [0.25, 0.15], [0.0, 0.0]])
-        turn = np.stack([np.cos(heading), -np.sin(heading), np.sin(heading), np.cos(heading)], axis=1)
-        points = torch.from_numpy(start[:, None, :] + np.einsum("nij,kj->nki", turn.reshape(-1, 2, 2), reach))
-        ground = self.sim.heights(points[..., 0], points[..., 1]).max(dim=1).values.double().numpy()
-        position = np.concatenate([start, (ground + self.spec.standing_height + 0.01)[:, None]], axis=1)
-        zero = np.zeros(len(ids))
-        quaternion = np.stack([np.cos(heading / 2), zero, zero, np.sin(heading / 2)], axis=1)
-        joints = self.spec.default_position * self.rng.uniform(0.9, 1.1, (len(ids), 12))
-        self.sim.reset(ids, position, quaternion, joints)
+    def _place(self, part: Part) -> None:
+        start, heading = self.curriculum.place(part)
+        part.put(self.start_heading, heading)
+        cos, sin = heading.cos()[:, None], heading.sin()[:, None]
+        x = start[:, :1] + cos * self.start_x - sin * self.start_y
+        y = start[:, 1:] + sin * self.start_x + cos * self.start_y
+        height = self.sim.heights(x, y).amax(dim=1) + (self.spec.standing_height + 0.01)
+        half, zero = heading / 2, torch.zeros_like(heading)
+        pose = torch.stack([start[:, 0], start[:, 1], height, half.cos(), zero, zero, half.sin()], dim=1)
+        joints = self.default * self.draw.uniform(0.9, 1.1, part.count, 12)
+        part.put(self.spawn, torch.cat([pose, joints], dim=1))
+        self.sim.reset(part.mask, *self.spawn.split([3, 4, 12], dim=1))
 
     def _resample_commands(self) -> None:
         period = round(self.cfg.commands.period / self.sim.control_dt)
-        due = ((self.episode_length_buf % period == 0) & (self.episode_length_buf > 0)).nonzero().flatten()
-        if len(due):
+        due = Part((self.episode_length_buf % period == 0) & (self.episode_length_buf > 0))
+        if due.count:
             self._sample_commands(due)
 
-    def _sample_commands(self, ids: torch.Tensor) -> None:
+    def _sample_commands(self, part: Part) -> None:
         """Draw commands; the heading is NaN where the turning rate is commanded as such."""
-        ranges, count = self.cfg.commands, len(ids)
+        ranges, count = self.cfg.commands, part.count
 
         def uniform(low: float, high: float) -> torch.Tensor:
-            return torch.rand(count, generator=self.generator) * (high - low) + low
+            return self.draw.uniform(low, high, count)
 
-        flat = torch.from_numpy(self.curriculum.kind[ids.numpy()] == KINDS.index("flat"))
+        flat = self.curriculum.kind[part.rows] == KINDS.index("flat")
         forward = torch.where(flat, uniform(*ranges.forward), uniform(*ranges.terrain_forward))
         sideways = torch.where(flat, uniform(*ranges.sideways), 0.0)
-        spread = ranges.terrain_heading
-        heading = self.start_heading[ids] + uniform(-spread, spread)
-        moving = uniform(0.0, 1.0) > ranges.standing
-        self.heading[ids] = torch.where(flat, torch.nan, heading)
-        self.command[ids] = torch.stack([forward, sideways, uniform(*ranges.turning)], dim=1) * moving[:, None]
-        self.moving[ids] = moving.float()
+        width = ranges.terrain_heading
+        heading = self.start_heading[part.rows] + uniform(-width, width)
+        moving = (uniform(0.0, 1.0) > ranges.standing).float()
+        part.put(self.heading, torch.where(flat, torch.nan, heading))
+        part.put(self.command, torch.stack([forward, sideways, uniform(*ranges.turning)], dim=1) * moving[:, None])
+        part.put(self.moving, moving)
 
     def _push(self) -> None:
         period = round(self.cfg.push_period_s / self.sim.control_dt)
-        ids = (self.episode_length_buf % period == period - 1).nonzero().flatten().numpy()
-        if len(ids) and self.cfg.push_speed > 0.0:
-            velocity = self.rng.uniform(-self.cfg.push_speed, self.cfg.push_speed, (len(ids), 3))
-            velocity[:, 2] = 0.0
-            self.sim.push(ids, velocity)
+        due = Part(self.episode_length_buf % period == period - 1)
+        if due.count and self.cfg.push_speed > 0.0:
+            velocity = torch.zeros(self.num_envs, 3, device=self.device)
+            speed = self.cfg.push_speed
+            due.put(velocity[:, :2], self.draw.uniform(-speed, speed, due.count, 2))
+            self.sim.push(velocity)
 
     def _observe(self) -> None:
         clean = observation.assemble(observation.PROPRIOCEPTION, self._values(), self.scale, _concatenate)
-        noisy = clean + (2 * torch.rand(clean.shape, generator=self.generator) - 1) * self.noise
+        noisy = clean + self.draw.uniform(-1.0, 1.0, *clean.shape) * self.noise
         self.observations = TensorDict(
             {
                 "proprioception": noisy,
+                **self._remember(noisy),
                 "robot_context": self.robot_context.clone(),
                 "terrain_context": self.terrain_context.clone(),
                 "critic": torch.cat([clean, self._privileged()], dim=1),
@@ -315,12 +349,21 @@ class QuadrupedEnv(VecEnv):
             batch_size=[self.num_envs],
         )
 
+    def _remember(self, frame: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the group `history` if there is one; the first frame of an episode fills it."""
+        if self.cfg.history == 1:
+            return {}
+        past = torch.cat([self.history[:, 1:], frame[:, None]], dim=1)
+        fresh = (self.episode_length_buf == 0)[:, None, None]
+        self.history = torch.where(fresh, frame[:, None], past)
+        return {"history": self.history.flatten(1)}
+
     def _values(self) -> dict[str, torch.Tensor]:
         return {
             "angular_velocity": self.sim.root_angular_velocity,
             "projected_gravity": self.gravity,
             "command": self.command,
-            "joint_position": self.joint_offset,
+            "joint_position": self.joint_offset + self.encoder_bias,
             "joint_velocity": self.sim.joint_velocity,
             "last_action": self.action,
         }
@@ -330,15 +373,13 @@ class QuadrupedEnv(VecEnv):
         x = self.sim.root_position[:, :1] + cos * self.scan_x - sin * self.scan_y
         y = self.sim.root_position[:, 1:2] + sin * self.scan_x + cos * self.scan_y
         heights = self.sim.root_position[:, 2:3] - self.target_height - self.sim.heights(x, y)
-        factors = torch.from_numpy(self.factors - RobotFactors().as_array()).float()
-        friction = torch.from_numpy(self.friction).float()[:, None]
         return torch.cat(
             [
                 2.0 * self.base_linear_velocity,
                 5.0 * heights.clamp(-1.0, 1.0),
                 self.last_contact.float(),
-                factors,
-                friction,
+                self.factors - self.nominal,
+                self.friction,
             ],
             dim=1,
         )

@@ -132,6 +132,89 @@ WIDE = FactorRanges(
 RANGES = {"narrow": NARROW, "wide": WIDE}
 
 
+# What differs between robots and episodes without being the robot's context: name, columns, nominal value, unit.
+_NUISANCES = (
+    ("friction", 1, 0.8, "-"),
+    ("restitution", 1, 0.0, "-"),
+    ("contact_time", 1, 0.02, "s"),
+    ("rotor_inertia", 1, 1.0, "x"),
+    ("motor_strength", 12, 1.0, "x"),
+    ("joint_offset", 12, 0.0, "rad"),
+    ("encoder_bias", 12, 0.0, "rad"),
+)
+NUISANCE_UNITS = {name: unit for name, _, _, unit in _NUISANCES}
+NUISANCE_NOMINAL = np.concatenate([np.full(columns, nominal) for _, columns, nominal, _ in _NUISANCES])
+_ENDS = np.cumsum([columns for _, columns, _, _ in _NUISANCES]).tolist()
+NUISANCE_COLUMNS = {
+    name: slice(end - columns, end) for (name, columns, _, _), end in zip(_NUISANCES, _ENDS, strict=True)
+}
+
+
+@dataclass(frozen=True)
+class NuisanceRanges:
+    """Uniform ranges (low, high) of what a policy must bear without being told, drawn anew for every episode.
+
+    A robot has them as one row of values, whose columns `NUISANCE_COLUMNS` names; the defaults change nothing but the
+    friction.
+
+    Attributes:
+        friction: sliding friction of the feet.
+        restitution: share of its speed with which a foot bounces.
+        contact_time: time constant of the contact of feet and ground, s; the longer, the softer.
+        rotor_inertia: factor on the motors' reflected inertia.
+        motor_strength: of each joint, a factor on all torque it makes.
+        joint_offset: of each joint, rad: how far it settles from where it is commanded and believes to be.
+        encoder_bias: of each joint, rad: measured minus true position; the servo acts on what is measured.
+    """
+
+    friction: tuple[float, float] = (0.4, 1.25)
+    restitution: tuple[float, float] = (0.0, 0.0)
+    contact_time: tuple[float, float] = (0.02, 0.02)
+    rotor_inertia: tuple[float, float] = (1.0, 1.0)
+    motor_strength: tuple[float, float] = (1.0, 1.0)
+    joint_offset: tuple[float, float] = (0.0, 0.0)
+    encoder_bias: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for name, (lowest, highest) in NUISANCE_LIMITS.items():
+            low, high = getattr(self, name)
+            if not lowest <= low <= high <= highest:
+                raise ValueError(f"{name} {low:g} to {high:g}: give a range between {lowest:g} and {highest:g}")
+
+    def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Return the values of `count` robots, (count, K)."""
+        low, high = np.zeros((2, len(NUISANCE_NOMINAL)))
+        for name, columns in NUISANCE_COLUMNS.items():
+            low[columns], high[columns] = getattr(self, name)
+        return rng.uniform(low, high, (count, len(low)))
+
+
+# What the simulators can bear: a contact faster than two physics steps of 5 ms is unstable.
+NUISANCE_LIMITS = {
+    "friction": (0.0, 10.0),
+    "restitution": (0.0, 0.9),
+    "contact_time": (0.01, 0.2),
+    "rotor_inertia": (0.1, 10.0),
+    "motor_strength": (0.0, 2.0),
+    "joint_offset": (-0.5, 0.5),
+    "encoder_bias": (-0.5, 0.5),
+}
+# "usual" has what is in use elsewhere: friction, motor strength and joint offsets are legged_gym's and its
+# descendants', the rest is chosen to be as large as what it does to a walking robot.
+NUISANCES = {
+    "none": NuisanceRanges(),
+    "usual": NuisanceRanges(
+        friction=(0.3, 1.25),
+        restitution=(0.0, 0.4),
+        contact_time=(0.015, 0.04),
+        rotor_inertia=(0.8, 1.3),
+        motor_strength=(0.9, 1.1),
+        joint_offset=(-0.02, 0.02),
+        encoder_bias=(-0.01, 0.01),
+    ),
+}
+
+
 @dataclass(frozen=True)
 class TerrainFactors:
     """The ground of one task.

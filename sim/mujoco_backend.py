@@ -11,20 +11,21 @@ from robots.joints import LEGS
 from robots.mjcf import PAYLOAD_BODY
 from robots.spec import RobotSpec
 from sim import scene
-from sim.factors import FACTOR_NAMES, WEAK_LEGS
-from sim.terrain import BOXED, CELL, KINDS, LEVELS, TILE, TerrainWorld, tile_center
+from sim.ground import Ground
+from sim.physical import physical
+from sim.shapes import TILE
+from sim.terrain import KINDS, LEVELS, TerrainWorld
 
 _BROKEN = [int(w) for w in (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL)]
 _BROKEN.append(int(mujoco.mjtWarning.mjWARN_BADQACC))
 MAX_SPEED = 60.0  # rad/s or m/s; no joint and no trunk moves faster in a valid simulation
-_COLUMN = {name: i for i, name in enumerate(FACTOR_NAMES)}
 
 
 class MujocoSimulator:
     """`sim.simulator.Simulator` on MuJoCo's batch of simulations.
 
-    A model of all tiles would be slow, so each simulation holds one boxed tile of a kind, at level 0's place, in the
-    shape of the level that its robot is on; what leaves this class is shifted along x to where the level lies.
+    A model of all tiles would be slow, so each simulation holds the boxes of the tile alone that its robot is on, at
+    level 0's place; what leaves this class is shifted along x to where the level lies.
 
     Args:
         spec: the robot.
@@ -35,12 +36,12 @@ class MujocoSimulator:
 
     def __init__(self, spec: RobotSpec, world: TerrainWorld, num_envs: int, threads: int = 0) -> None:
         self.spec, self.world, self.num_envs = spec, world, num_envs
-        self.control_dt = spec.control_dt
+        self.control_dt, self.device = spec.control_dt, torch.device("cpu")
         self.model = scene.training_model(spec, world)
         self.batch = Batch(self.model, num_envs, threads)
         self._bind()
         self._expand()
-        self._grid = torch.from_numpy(world.heights).flatten()
+        self._ground = Ground(world, self.device)
         self._warnings = self._count_warnings()
         self.diverged = torch.zeros(num_envs, dtype=torch.bool)
         self._refresh()
@@ -56,14 +57,14 @@ class MujocoSimulator:
         expand = self.batch.expand
         self._gain, self._bias = expand("actuator_gainprm"), expand("actuator_biasprm")
         self._limit, self._delay = expand("actuator_forcerange"), expand("actuator_delay")
-        self._friction, self._dry = expand("geom_friction"), expand("dof_frictionloss")
+        self._friction, self._contact = expand("geom_friction"), expand("geom_solref")
+        self._dry, self._armature = expand("dof_frictionloss"), expand("dof_armature")
         self._mass, self._com, self._inertia = expand("body_mass"), expand("body_ipos"), expand("body_inertia")
         self._payload = self.model.body(PAYLOAD_BODY).id
         self._geom_pos, self._geom_size, self._geom_quat = expand("geom_pos"), expand("geom_size"), expand("geom_quat")
-        self._tile_geoms = {
-            kind: [self.model.geom(scene.tile_geoms(kind, i)).id for i in range(len(self.world.tiles[kind, 0]))]
-            for kind in BOXED
-        }
+        self._shapes = scene.tile_shapes(self.world)
+        self._slots = [self.model.geom(scene.tile_geom(i)).id for i in range(self._shapes.slots)]
+        self._boxed = np.array([(kind, 0) in self.world.tiles for kind in KINDS])
         self._shift, self._tile = np.zeros(self.num_envs), np.full((self.num_envs, 2), -1)
         self._foot_geoms = [self.model.geom(f"{leg}_foot").id for leg in LEGS]
 
@@ -81,20 +82,21 @@ class MujocoSimulator:
         self._refresh()
         self.diverged = torch.from_numpy(broken)
 
-    def reset(self, ids: np.ndarray, position: np.ndarray, quaternion: np.ndarray, joints: np.ndarray) -> None:
-        """Place robots `ids` (m,) at a pose, at rest: position (m, 3), quaternion (m, 4), joints (m, 12)."""
+    def reset(self, mask: torch.Tensor, position: torch.Tensor, quaternion: torch.Tensor, joints: torch.Tensor) -> None:
+        """Place the robots of `mask` at a pose, at rest: position (n, 3), m, quaternion (n, 4), joints (n, 12), rad."""
+        ids = np.flatnonzero(mask.numpy())
         if len(ids) == 0:
             return
+        pose = torch.cat([position, quaternion, joints], dim=1).numpy()[ids]
         self.batch.reset(ids)
         self._warnings[ids] = self._count_warnings()[ids]
-        self._shape_tiles(ids, position)
-        self._qpos[ids] = np.concatenate([position, quaternion, joints], axis=1)
+        self._shape_tiles(ids, pose[:, :3])
+        self._qpos[ids] = pose
         self._qpos[ids, 0] -= self._shift[ids]
-        self._ctrl[ids] = joints
-        self._fill_history(ids, joints)
+        self._ctrl[ids] = pose[:, 7:]
+        self._fill_history(ids, pose[:, 7:])
         self._refresh(ids)
-        feet = torch.from_numpy(position).float()[:, None, :].expand(-1, 4, -1)
-        self.foot_position[ids] = feet
+        self.foot_position[ids] = position[ids, None]
         for force in (self.foot_force, self.trunk_force, self.leg_force, self.joint_torque):
             force[ids] = 0.0
 
@@ -104,21 +106,14 @@ class MujocoSimulator:
         levels = np.clip(position[:, 0] // TILE, 0, LEVELS - 1).astype(int)
         changed = (self._tile[ids] != np.stack([rows, levels], axis=1)).any(axis=1)
         ids, rows, levels = ids[changed], rows[changed], levels[changed]
+        if len(ids) == 0:
+            return
         self._tile[ids] = np.stack([rows, levels], axis=1)
-        self._shift[ids] = 0.0
-        for row, level in set(zip(rows.tolist(), levels.tolist(), strict=True)):
-            kind = KINDS[row]
-            if kind not in BOXED:
-                continue
-            mine = ids[(rows == row) & (levels == level)]
-            self._shift[mine] = level * TILE
-            center = np.array([*tile_center(kind, 0), 0.0])
-            for geom, box in zip(self._tile_geoms[kind], self.world.tiles[kind, level], strict=True):
-                self._geom_pos[mine, geom] = center + box.center
-                self._geom_size[mine, geom] = box.half
-                self._geom_quat[mine, geom] = [np.cos(box.pitch / 2), 0.0, np.sin(box.pitch / 2), 0.0]
-        if len(ids):
-            self.batch.set_const(ids)  # MuJoCo's bounding volumes follow the shapes only then
+        self._shift[ids] = np.where(self._boxed[rows], levels * TILE, 0.0)
+        slots, shapes = np.ix_(ids, self._slots), self._shapes
+        self._geom_pos[slots], self._geom_size[slots] = shapes.pos[rows, levels], shapes.size[rows, levels]
+        self._geom_quat[slots] = shapes.quat[rows, levels]
+        self.batch.set_const(ids)  # MuJoCo's bounding volumes follow the shapes only then
 
     def _fill_history(self, ids: np.ndarray, targets: np.ndarray) -> None:
         """Fill the command histories with the targets, as if they had been sent for long.
@@ -130,42 +125,34 @@ class MujocoSimulator:
         rows[:, :, 2 + samples :] = targets[:, :, None]
         self._history[ids] = rows.reshape(len(ids), -1)
 
-    def set_factors(self, ids: np.ndarray, factors: np.ndarray, friction: np.ndarray) -> None:
-        """Give robots `ids` (m,) their factors (m, 12), see `sim.factors`, and the feet's friction (m,)."""
+    def set_factors(self, mask: torch.Tensor, factors: torch.Tensor, nuisances: torch.Tensor) -> None:
+        """Give the robots of `mask` their factors (n, F) and nuisances (n, K), see `sim.factors`."""
+        ids = np.flatnonzero(mask.numpy())
         if len(ids) == 0:
             return
-        factor = {name: factors[:, i] for name, i in _COLUMN.items()}
-        strength = np.repeat(factors[:, list(WEAK_LEGS)], 3, axis=1)
-        kp = self.spec.kp * factor["kp_scale"][:, None] * strength
-        kd = self.spec.kd * factor["kd_scale"][:, None] * strength
-        limit = self.spec.torque_limit * factor["torque_limit_scale"][:, None] * strength
+        values = physical(self.spec, factors[ids], nuisances[ids])
+        kp, kd, limit = values.kp.numpy(), values.kd.numpy(), values.torque_limit.numpy()
         self._gain[ids, :, 0] = kp
         self._bias[ids, :, 1], self._bias[ids, :, 2] = -kp, -kd
         self._limit[ids, :, 0], self._limit[ids, :, 1] = -limit, limit
-        self._delay[ids] = factor["latency"][:, None]
-        self._dry[ids, 6:] = factor["joint_friction"][:, None]
-        self._friction[np.ix_(ids, self._foot_geoms, [0])] = friction[:, None, None]
-        self._set_payload(ids, factor["payload"], np.stack([factor["payload_x"], factor["payload_y"]], axis=1))
+        self._delay[ids] = values.latency.numpy()[:, None]
+        self._dry[ids, 6:] = values.joint_friction.numpy()[:, None]
+        self._armature[ids, 6:] = values.armature.numpy()
+        feet = np.ix_(ids, self._foot_geoms)
+        self._friction[(*feet, 0)] = values.friction.numpy()[:, None]
+        self._contact[feet] = values.contact.numpy()[:, None]
+        self._mass[ids, self._payload] = values.payload.numpy()
+        self._com[ids, self._payload] = values.payload_center.numpy()
+        self._inertia[ids, self._payload] = values.payload_inertia.numpy()[:, None]
         self.batch.set_const(ids)
 
-    def _set_payload(self, ids: np.ndarray, mass: np.ndarray, shift: np.ndarray) -> None:
-        mass = np.maximum(mass, 1e-4)
-        self._mass[ids, self._payload] = mass
-        mount = np.tile(self.spec.payload_mount, (len(ids), 1))
-        mount[:, :2] += shift
-        self._com[ids, self._payload] = mount
-        self._inertia[ids, self._payload] = mass[:, None] * 0.1**2 / 6.0  # a cube of 10 cm
-
-    def push(self, ids: np.ndarray, velocity: np.ndarray) -> None:
-        """Add a velocity (m, 3), m/s, world, to the trunks of robots `ids`."""
-        self._qvel[ids, :3] += velocity
+    def push(self, velocity: torch.Tensor) -> None:
+        """Add a velocity (n, 3), m/s, world, to the trunks; zero for those that are left alone."""
+        self._qvel[:, :3] += velocity.numpy()
 
     def heights(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return the ground's height, m, at points of the world of any one shape; beyond the world it is flat."""
-        columns, rows = self.world.heights.shape
-        i, j = (x / CELL).long(), (y / CELL).long()
-        inside = (x >= 0) & (y >= 0) & (i < columns) & (j < rows)
-        return torch.where(inside, self._grid[i.clamp(0, columns - 1) * rows + j.clamp(0, rows - 1)], 0.0)
+        """Return the ground's height, m, at points of the world of any one shape."""
+        return self._ground(x, y)
 
     def snapshot(
         self, index: int, model: mujoco.MjModel | None = None, data: mujoco.MjData | None = None

@@ -71,7 +71,7 @@ def _reward_dof_vel_limits(env: QuadrupedEnv) -> torch.Tensor:
 
 
 def _reward_hip_pos(env: QuadrupedEnv) -> torch.Tensor:
-    return env.joint_offset[:, [0, 3, 6, 9]].square().sum(dim=1)
+    return env.joint_offset[:, ::3].square().sum(dim=1)
 
 
 def _reward_feet_air_time(env: QuadrupedEnv) -> torch.Tensor:

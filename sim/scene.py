@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import mujoco
 import numpy as np
 
 from robots import mjcf
 from robots.spec import RobotSpec
-from sim.terrain import BOXED, KINDS, LEVELS, TILE, Box, TerrainWorld, tile_center
+from sim.shapes import TILE, Box
+from sim.terrain import KINDS, LEVELS, TerrainWorld, tile_center
 
 CONTROL_STEPS = 4  # physics steps of 5 ms in a control period of 20 ms
 MAX_LATENCY = 0.03  # s, what the command history can hold
+BURIED = 50.0  # m below the ground
 
 
 def _box(box: Box, name: str = "") -> str:
@@ -19,54 +23,80 @@ def _box(box: Box, name: str = "") -> str:
     return f'<geom {label}type="box" class="ground" pos="{center}" size="{half}" euler="0 {box.pitch:.9g} 0"/>'
 
 
-def _extent(box: Box) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lower and upper corner of a box's axis-aligned hull."""
-    cos, sin = abs(np.cos(box.pitch)), abs(np.sin(box.pitch))
-    hull = np.array([cos * box.half[0] + sin * box.half[2], box.half[1], sin * box.half[0] + cos * box.half[2]])
-    return np.array(box.center) - hull, np.array(box.center) + hull
+def tile_geom(slot: int) -> str:
+    """Return the name of a slot's geom in the training model."""
+    return f"tile_{slot}"
 
 
-def tile_geoms(kind: str, index: int) -> str:
-    """Return the name of the geom that is box `index` of a kind's tile in the training model."""
-    return f"{kind}_{index}"
+@dataclass(frozen=True)
+class TileShapes:
+    """What the boxes of the training model's slots become when a robot is put on a tile, by kind and level.
 
+    Slots that a tile does not need are buried.
 
-def _tile_hulls(world: TerrainWorld) -> str:
-    """Return one tile of each kind at level 0's place; each box is the hull of what it is at any level.
-
-    MuJoCo's bounding volumes are made from these, so they hold for every level that a simulation gives its boxes.
+    Attributes:
+        pos: centres, (len(KINDS), LEVELS, slots, 3), m, world, of the tile at level 0's place in its row.
+        size: half extents, (len(KINDS), LEVELS, slots, 3), m.
+        quat: attitudes w x y z, (len(KINDS), LEVELS, slots, 4).
     """
-    geoms = []
-    for kind in BOXED:
-        x, y = tile_center(kind, 0)
-        for i in range(len(world.tiles[kind, 0])):
-            corners = [_extent(world.tiles[kind, level][i]) for level in range(LEVELS)]
-            low, high = np.min([c[0] for c in corners], axis=0), np.max([c[1] for c in corners], axis=0)
-            center = (low + high) / 2 + np.array([x, y, 0.0])
-            hull = Box(tuple(center), tuple((high - low) / 2), pitch=1e-4)  # untilted, MuJoCo would ignore later tilts
-            geoms.append(_box(hull, tile_geoms(kind, i)))
-    return "\n".join(geoms)
+
+    pos: np.ndarray
+    size: np.ndarray
+    quat: np.ndarray
+
+    @property
+    def slots(self) -> int:
+        """Number of boxes that a simulation holds."""
+        return self.pos.shape[2]
+
+
+def tile_shapes(world: TerrainWorld) -> TileShapes:
+    """Return the shapes of all tiles of the world; it takes as many slots as the kind with the most boxes needs."""
+    slots = max((len(boxes) for boxes in world.tiles.values()), default=0)
+    pos, size = np.zeros((2, len(KINDS), LEVELS, slots, 3))
+    quat = np.zeros((len(KINDS), LEVELS, slots, 4))
+    pos[..., 2], size[:], quat[..., 0] = -BURIED, 0.1, 1.0
+    for (kind, level), boxes in world.tiles.items():
+        row, center = KINDS.index(kind), np.array([*tile_center(kind, 0), 0.0])
+        for i, box in enumerate(boxes):
+            pos[row, level, i], size[row, level, i] = center + box.center, box.half
+            quat[row, level, i] = [np.cos(box.pitch / 2), 0.0, np.sin(box.pitch / 2), 0.0]
+    return TileShapes(pos, size, quat)
+
+
+def _slots(world: TerrainWorld) -> str:
+    """Return a box for every slot, as large as any that it may become, so that engines' bounding volumes hold for all.
+
+    The boxes are tilted by a trace, else MuJoCo would ignore later tilts.
+    """
+    largest = tile_shapes(world).size.max(axis=(0, 1))
+    return "\n".join(
+        _box(Box((0.0, 0.0, -BURIED), tuple(size), pitch=1e-4), tile_geom(i)) for i, size in enumerate(largest)
+    )
 
 
 PLANE = '<geom name="plane" type="plane" class="ground" size="0 0 1" material="grid"/>\n'
 
 
-def _rough() -> str:
-    x, y = LEVELS * TILE / 2, (KINDS.index("rough") + 0.5) * TILE
-    return f'<geom name="rough" type="hfield" class="ground" hfield="rough" pos="{x} {y} 0"/>\n'
+def _fields(world: TerrainWorld) -> str:
+    """Return the rows that are height fields."""
+    return "".join(
+        f'<geom name="{kind}" type="hfield" class="ground" hfield="{kind}" '
+        f'pos="{LEVELS * TILE / 2} {(KINDS.index(kind) + 0.5) * TILE} 0"/>\n'
+        for kind in world.fields
+    )
 
 
-def _assets(rough: np.ndarray | None) -> str:
+def _assets(fields: dict[str, np.ndarray]) -> str:
     grid = (
         '<texture name="grid" type="2d" builtin="checker" rgb1=".9 .9 .9" rgb2=".8 .8 .8" width="256" height="256"/>'
         '<material name="grid" texture="grid" texrepeat="1 1" texuniform="true"/>'
         '<texture type="skybox" builtin="gradient" rgb1=".75 .83 .92" rgb2="1 1 1" width="64" height="64"/>'
     )
-    if rough is None:
-        return grid
-    rows, columns = rough.shape
-    size = f"{LEVELS * TILE / 2} {TILE / 2} {rough.max():.9g} 0.1"
-    return grid + f'<hfield name="rough" nrow="{rows}" ncol="{columns}" size="{size}"/>'
+    for kind, heights in fields.items():
+        size = f"{LEVELS * TILE / 2} {TILE / 2} {heights.max():.9g} 0.1"
+        grid += f'<hfield name="{kind}" nrow="{heights.shape[0]}" ncol="{heights.shape[1]}" size="{size}"/>'
+    return grid
 
 
 def _servos(spec: RobotSpec) -> str:
@@ -100,14 +130,15 @@ def _compile(option: str, assets: str, ground: str, spec: RobotSpec, actuators: 
 
 
 def training_model(spec: RobotSpec, world: TerrainWorld) -> mujoco.MjModel:
-    """Return the training model: 5 ms steps, pyramidal friction, joint servos with a command delay, one tile a kind."""
+    """Return the training model: 5 ms steps, pyramidal friction, servos with a command delay, boxes for one tile."""
     step = spec.control_dt / CONTROL_STEPS
     option = (
         f'<option timestep="{step:.9g}" integrator="implicitfast" solver="Newton" iterations="10" cone="pyramidal"/>'
     )
-    ground = PLANE + _rough() + _tile_hulls(world)
-    model = _compile(option, _assets(world.rough), ground, spec, _servos(spec))
-    model.hfield_data[:] = (world.rough / world.rough.max()).ravel()
+    ground = PLANE + _fields(world) + _slots(world)
+    model = _compile(option, _assets(world.fields), ground, spec, _servos(spec))
+    heights = [(values / values.max()).ravel() for values in world.fields.values()]
+    model.hfield_data[:] = np.concatenate([np.zeros(0), *heights])
     return model
 
 
@@ -116,4 +147,4 @@ def field_model(spec: RobotSpec, boxes: list[Box], timestep: float = 0.001) -> m
     option = (
         f'<option timestep="{timestep:.9g}" integrator="implicitfast" solver="Newton" cone="elliptic" impratio="10"/>'
     )
-    return _compile(option, _assets(None), PLANE + "\n".join(_box(box) for box in boxes), spec, _motors(spec))
+    return _compile(option, _assets({}), PLANE + "\n".join(_box(box) for box in boxes), spec, _motors(spec))

@@ -1,10 +1,9 @@
-"""What the environment asks of a physics engine: batched tensors in, batched tensors out."""
+"""What the environment asks of a physics engine: batched tensors in, batched tensors out, all on one device."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from sim.terrain import TerrainWorld
@@ -13,7 +12,11 @@ from sim.terrain import TerrainWorld
 class Simulator(Protocol):
     """Many robots in one terrain world; float32 tensors of leading size `num_envs`, joints in internal order.
 
+    What happens to some robots takes a mask, (n,) bool, and values for all n: those outside the mask are ignored. The
+    state may be overwritten in place by the next step or reset.
+
     Attributes:
+        device: of all tensors.
         root_position: (n, 3), m, world.
         root_quaternion: (n, 4), w x y z.
         root_linear_velocity: (n, 3), m/s, world.
@@ -29,6 +32,7 @@ class Simulator(Protocol):
     num_envs: int
     control_dt: float
     world: TerrainWorld
+    device: torch.device
 
     root_position: torch.Tensor
     root_quaternion: torch.Tensor
@@ -47,16 +51,16 @@ class Simulator(Protocol):
         """Hold the joint targets (n, 12), rad, for one control period."""
         ...
 
-    def reset(self, ids: np.ndarray, position: np.ndarray, quaternion: np.ndarray, joints: np.ndarray) -> None:
-        """Place robots `ids` (m,) at a pose, at rest: position (m, 3), quaternion (m, 4), joints (m, 12)."""
+    def reset(self, mask: torch.Tensor, position: torch.Tensor, quaternion: torch.Tensor, joints: torch.Tensor) -> None:
+        """Place the robots of `mask` at a pose, at rest: position (n, 3), m, quaternion (n, 4), joints (n, 12), rad."""
         ...
 
-    def set_factors(self, ids: np.ndarray, factors: np.ndarray, friction: np.ndarray) -> None:
-        """Give robots `ids` (m,) their factors (m, 12), see `sim.factors`, and the feet's friction (m,)."""
+    def set_factors(self, mask: torch.Tensor, factors: torch.Tensor, nuisances: torch.Tensor) -> None:
+        """Give the robots of `mask` their factors (n, F) and nuisances (n, K), see `sim.factors`."""
         ...
 
-    def push(self, ids: np.ndarray, velocity: np.ndarray) -> None:
-        """Add a velocity (m, 3), m/s, world, to the trunks of robots `ids`."""
+    def push(self, velocity: torch.Tensor) -> None:
+        """Add a velocity (n, 3), m/s, world, to the trunks; zero for those that are left alone."""
         ...
 
     def heights(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

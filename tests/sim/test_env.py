@@ -9,7 +9,7 @@ import torch
 import robots
 from robots import observation
 from robots.kinematics import projected_gravity
-from sim import rewards
+from sim import batched, rewards
 from sim.config import EnvConfig, RewardConfig
 from sim.env import CONTEXT_SIZE, ContextTable, QuadrupedEnv
 from sim.factors import NARROW, RobotFactors
@@ -97,7 +97,7 @@ def test_a_robot_that_leaves_its_tile_times_out_and_goes_up_a_level():
     env = make_env(2, push_speed=0.0)
     env.curriculum.kind[:] = KINDS.index("stairs")
     env.curriculum.level[:] = 1
-    env._reset(env.everyone)
+    env.restart()
     env.step(torch.zeros(2, 12))
     env.sim.batch.bind("qpos")[0, 0] = tile_center("stairs", 0)[0] + 4.45
     env.sim.batch.bind("qpos")[0, 2] = 0.33
@@ -131,8 +131,39 @@ def test_contexts_belong_to_the_robot_and_the_tile():
     )
     env = make_env(12, contexts=table, context_noise=0.0)
     for i in range(12):
-        row = np.abs(factors - env.factors[i]).sum(axis=1).argmin()
+        row = np.abs(factors - env.factors[i].numpy()).sum(axis=1).argmin()
         assert np.allclose(env.robot_context[i], table.robot_contexts[row], atol=1e-6)
         tile = table.terrain_contexts[env.curriculum.kind[i], env.curriculum.level[i]]
         assert np.allclose(env.terrain_context[i], tile, atol=1e-6)
-    assert np.allclose(table.nearest_robot(factors[[3, 1]]), table.robot_contexts[[3, 1]])
+    assert table.nearest_robot(factors[[3, 1]]).tolist() == [3, 1]
+
+
+def test_resets_by_mask_as_on_a_gpu_touch_only_the_robots_that_are_done(monkeypatch):
+    monkeypatch.setattr(batched, "ROWS_ON", ())
+    env = make_env(6, push_period_s=0.1)
+    env.step(torch.zeros(6, 12))
+    env.sim.batch.bind("qpos")[1, 3:7] = [0.0, 1.0, 0.0, 0.0]  # on its back
+    env.episode_length_buf[4] = env.max_episode_length - 1
+    names = ("factors", "nuisances", "heading", "spawn", "start_heading")
+    before = {name: getattr(env, name).nan_to_num() for name in names}
+    _, _, done, extras = env.step(torch.zeros(6, 12))
+    assert done.tolist() == [False, True, False, False, True, False]
+    assert extras["time_outs"].tolist() == [False, False, False, False, True, False]
+    for name, old in before.items():
+        changed = (getattr(env, name).nan_to_num() != old).reshape(6, -1).any(dim=1)
+        assert not changed[~done].any() and (name == "heading" or changed[done].all()), name
+    assert not env.action[done].any() and env.episode_length_buf.tolist() == [2, 0, 2, 2, 0, 2]
+    ground = env.sim.heights(*env.sim.root_position[:, :2].T)
+    assert (env.sim.root_position[:, 2] - ground > 0.2)[~done | env.fallen].all()
+    for _ in range(8):
+        obs, *_ = env.step(torch.zeros(6, 12))
+    assert all(bool(value.isfinite().all()) for value in obs.values())
+
+
+def test_robots_are_not_assigned_to_a_terrain_that_the_world_does_not_hold():
+    config = EnvConfig(num_envs=2, threads=1)
+    env = QuadrupedEnv(config, SPEC, MujocoSimulator(SPEC, TerrainWorld(kinds=("stairs",)), 2, 1))
+    factors = np.tile(RobotFactors().as_array(), (2, 1))
+    kinds = np.array([KINDS.index("flat"), KINDS.index("gaps")])
+    with pytest.raises(ValueError, match="the world has no gaps, only stairs"):
+        env.assign(kinds, np.zeros(2, int), factors, np.ones(2))

@@ -5,24 +5,36 @@ pytest.importorskip("torch")
 import torch
 
 import robots
-from sim.factors import FACTOR_NAMES, RobotFactors
+from sim.factors import FACTOR_NAMES, NUISANCE_NOMINAL, RobotFactors
 from sim.mujoco_backend import MujocoSimulator
 from sim.terrain import TerrainWorld, tile_center
 
 SPEC = robots.load("go1")
 WORLD = TerrainWorld()
+DEFAULT = torch.from_numpy(SPEC.default_position).float()
+
+
+def place(sim, xy, mask=None):
+    """Put the robots of `mask`, all by default, in the default pose on the ground at points `xy` (n, 2)."""
+    count = sim.num_envs
+    xy = torch.tensor(np.asarray(xy), dtype=torch.float32)
+    ground = sim.heights(xy[:, 0], xy[:, 1]) + SPEC.standing_height
+    upright = torch.tensor([1.0, 0, 0, 0]).repeat(count, 1)
+    mask = torch.ones(count, dtype=torch.bool) if mask is None else mask
+    sim.reset(mask, torch.cat([xy, ground[:, None]], dim=1), upright, DEFAULT.repeat(count, 1))
+
+
+def set_factors(sim, factors):
+    values = torch.tensor(np.stack([f.as_array() for f in factors]), dtype=torch.float32)
+    nuisances = torch.tensor(NUISANCE_NOMINAL, dtype=torch.float32).repeat(len(factors), 1)
+    sim.set_factors(torch.ones(len(factors), dtype=torch.bool), values, nuisances)
 
 
 def simulator(factors, at=None):
     """Return a simulator of robots that stand in the default pose, with the given factors, on flat ground or `at`."""
-    count = len(factors)
-    sim = MujocoSimulator(SPEC, WORLD, count, threads=1)
-    ids = np.arange(count)
-    sim.set_factors(ids, np.stack([f.as_array() for f in factors]), np.full(count, 0.8))
-    xy = np.tile(tile_center("flat", 0), (count, 1)) if at is None else np.asarray(at)
-    ground = sim.heights(torch.tensor(xy[:, 0]), torch.tensor(xy[:, 1])).numpy()
-    position = np.c_[xy, ground + SPEC.standing_height]
-    sim.reset(ids, position, np.tile([1.0, 0, 0, 0], (count, 1)), np.tile(SPEC.default_position, (count, 1)))
+    sim = MujocoSimulator(SPEC, WORLD, len(factors), threads=1)
+    set_factors(sim, factors)
+    place(sim, np.tile(tile_center("flat", 0), (len(factors), 1)) if at is None else at)
     return sim
 
 
@@ -72,10 +84,10 @@ def test_payload_position_tilts_the_load():
 def test_a_reset_leaves_the_others_alone():
     sim = stand(simulator([RobotFactors()] * 3), 10)
     others = sim.joint_position[[0, 2]].clone()
-    start = np.array([[*tile_center("flat", 3), 1.0]])
-    sim.reset(np.array([1]), start, np.array([[1.0, 0, 0, 0]]), SPEC.default_position[None])
+    start = tile_center("flat", 3)
+    place(sim, [start] * 3, torch.tensor([False, True, False]))
     assert torch.equal(sim.joint_position[[0, 2]], others)
-    assert np.allclose(sim.root_position[1], start[0], atol=1e-5)
+    assert np.allclose(sim.root_position[1], [*start, SPEC.standing_height], atol=1e-5)
 
 
 def test_tiles_have_the_shape_that_the_height_lookup_says():
@@ -95,11 +107,10 @@ def test_tiles_have_the_shape_that_the_height_lookup_says():
 @pytest.mark.parametrize("kind", ["slope", "stairs"])
 def test_a_tile_that_changes_its_level_carries_the_robot_at_once(kind):
     sim = simulator([RobotFactors()] * 2, [tile_center(kind, 0), tile_center(kind, 7)])
-    ids, xy = np.arange(2), np.array([tile_center(kind, 7), tile_center(kind, 0)])
-    ground = sim.heights(torch.tensor(xy[:, 0]), torch.tensor(xy[:, 1])).numpy()
-    upright, joints = np.tile([1.0, 0, 0, 0], (2, 1)), np.tile(SPEC.default_position, (2, 1))
-    sim.set_factors(ids, np.tile(RobotFactors().as_array(), (2, 1)), np.full(2, 0.8))
-    sim.reset(ids, np.c_[xy, ground + SPEC.standing_height], upright, joints)
+    xy = [tile_center(kind, 7), tile_center(kind, 0)]
+    set_factors(sim, [RobotFactors()] * 2)
+    place(sim, xy)
+    ground = sim.heights(*torch.tensor(xy).T).numpy()
     stand(sim, 40)
     assert np.abs(sim.root_position[:, 2].numpy() - ground - SPEC.standing_height).max() < 0.06
     assert not sim.diverged.any()
