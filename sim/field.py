@@ -17,7 +17,7 @@ from robots.mjcf import PAYLOAD_BODY
 from robots.spec import RobotSpec
 from sim import scene
 from sim.factors import WEAK_LEGS, RobotFactors
-from sim.terrain import Box, box_heights
+from sim.shapes import Box, box_heights
 
 LYING = (0.0, 1.35, -2.65)  # hip, thigh, calf of a robot that lies on its belly, rad
 PHYSICS_DT = 0.001  # s
@@ -122,6 +122,8 @@ class FieldRobot:
         self.data = mujoco.MjData(self.model)
         self._strength = np.repeat(self.factors.as_array()[list(WEAK_LEGS)], 3)
         self._limit = spec.torque_limit * self.factors.torque_limit_scale
+        self._no_load, self._falling = spec.velocity_limit, spec.velocity_limit * (1.0 - self.gap.speed_knee)
+        self._joints, self._rates = self.data.qpos[7:], self.data.qvel[6:]  # views
         self._draw_biases()
         self.rng = np.random.default_rng([seed, seed if noise_seed is None else noise_seed])
         self._place(lying, heading)
@@ -175,6 +177,19 @@ class FieldRobot:
         """The trunk's true position, world, m, (3,); for judges, not for controllers."""
         return self.data.qpos[:3].copy()
 
+    @property
+    def velocity(self) -> np.ndarray:
+        """The trunk's true velocity ahead and to the left, m/s, (2,); for judges, not for controllers."""
+        w, x, y, z = self.data.qpos[3:7]
+        heading = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+        cos, sin = np.cos(heading), np.sin(heading)
+        return np.array([[cos, sin], [-sin, cos]]) @ self.data.qvel[:2]
+
+    @property
+    def torque(self) -> np.ndarray:
+        """What the motors give now, N m, (12,)."""
+        return self._torque.copy()
+
     def read(self) -> FieldState:
         """Return what the sensors report now."""
         gap, rng, data = self.gap, self.rng, self.data
@@ -217,14 +232,11 @@ class FieldRobot:
     def _drive(self, command: tuple[np.ndarray, ...]) -> None:
         """Let the motors follow a command, through the factors, the torque-speed curve and their lag."""
         position, velocity, feedforward, kp, kd = command
-        q, dq = self.data.qpos[7:] + self._position_bias, self.data.qvel[6:]
-        factors = self.factors
+        q, dq, factors = self._joints + self._position_bias, self._rates, self.factors
         wanted = factors.kp_scale * kp * (position - q) + factors.kd_scale * kd * (velocity - dq) + feedforward
-        knee = self.gap.speed_knee * self.spec.velocity_limit
-        headroom = (self.spec.velocity_limit - np.abs(dq)) / (self.spec.velocity_limit - knee)
-        driving = wanted * dq > 0.0
-        limit = self._limit * np.where(driving, np.clip(headroom, 0.0, 1.0), 1.0)
-        wanted = self._strength * np.clip(wanted, -limit, limit)
+        headroom = np.minimum(np.maximum((self._no_load - np.abs(dq)) / self._falling, 0.0), 1.0)
+        limit = np.where(wanted * dq > 0.0, self._limit * headroom, self._limit)
+        wanted = self._strength * np.minimum(np.maximum(wanted, -limit), limit)
         self._torque += (wanted - self._torque) * (PHYSICS_DT / (PHYSICS_DT + self.gap.motor_lag))
         self.data.ctrl[:] = self._torque
 
