@@ -1,5 +1,6 @@
-"""`dmcm collect`: walk many robots over many terrains and write the dataset."""
+"""`dmcm collect`: walk many robots over many terrains and write the dataset, with its card."""
 
+import json
 from collections.abc import Sequence
 
 
@@ -9,6 +10,7 @@ def main(arguments: Sequence[str]) -> None:
     from rich.progress import track
 
     from policy import inference
+    from sim import datacard
     from sim.collect import CollectConfig, collect
 
     config = tyro.cli(CollectConfig, prog="dmcm collect", args=arguments)
@@ -16,4 +18,7 @@ def main(arguments: Sequence[str]) -> None:
     batches = -(-config.num_robots * len(config.terrains) // config.batch)
     for done, total, falls in track(collect(config, act), "collect", total=batches):
         print(f"{done} of {total} tasks, {falls:.2f} falls a minute")
-    print(f"wrote {config.out}")
+    card = datacard.describe(config.out)
+    (config.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (config.out / "card.md").write_text(datacard.text(card), encoding="utf-8")
+    print(f"wrote {config.out}: {card['transitions']:,} transitions, {config.out / 'card.md'}")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from safetensors.numpy import save_file
 from tensordict import TensorDict
 
 import robots
+from sim import backends
+from sim.batched import Draw
 from sim.config import CommandConfig, EnvConfig
 from sim.env import QuadrupedEnv
 from sim.factors import (
@@ -26,7 +29,6 @@ from sim.factors import (
     TerrainFactors,
     task_sequence,
 )
-from sim.mujoco_backend import MujocoSimulator
 from sim.terrain import KINDS, TerrainWorld, name
 
 SCHEMA = 1
@@ -64,6 +66,7 @@ class CollectConfig:
         exploration: std of the noise added to actions.
         command_period: s between new velocity commands.
         batch: tasks simulated at once.
+        sim: simulator, see docs/simulators.md.
     """
 
     policy: Path = Path("models/go1/calibration.onnx")
@@ -74,6 +77,7 @@ class CollectConfig:
     exploration: float = 0.15
     command_period: float = 2.5
     batch: int = 640
+    sim: Literal["mujoco", "mujoco_warp", "isaacgym"] = "mujoco"
     threads: int = 0
     seed: int = 1
     terrains: tuple[TerrainFactors, ...] = field(default=TERRAINS)
@@ -107,9 +111,10 @@ def collect(config: CollectConfig, act: Callable[[TensorDict], torch.Tensor]) ->
         terrain_ids = np.array([terrain for _, (_, terrain) in chunk])
         record, falls = _walk(config, conditions[robot_ids], [config.terrains[t] for t in terrain_ids], act, start)
         for row, (task, (robot, terrain)) in enumerate(chunk):
-            _write(config, task, robot, terrain, conditions[robot], {k: v[:, row] for k, v in record.items()}, digest)
+            signals = {key: value[:, row] for key, value in record.items()}
+            _write(config, task, robot, terrain, conditions[robot], signals, int(falls[row]), digest)
         done += len(chunk)
-        yield done, len(tasks), falls
+        yield done, len(tasks), float(falls.sum() / (len(chunk) * config.seconds / 60.0))
 
 
 def task_path(folder: Path, task: int) -> Path:
@@ -123,36 +128,36 @@ def _walk(
     terrains: list[TerrainFactors],
     act: Callable[[TensorDict], torch.Tensor],
     seed: int,
-) -> tuple[dict[str, np.ndarray], float]:
-    """Simulate one batch of tasks; return signals (T, n, size) and falls a minute."""
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Simulate one batch of tasks; return signals (T, n, size) and how often each robot fell, (n,)."""
     count, spec = len(factors), robots.load(config.robot)
-    setup = EnvConfig(robot=config.robot, num_envs=count, threads=config.threads, seed=config.seed + seed)
+    setup = EnvConfig(config.robot, config.sim, count, config.threads, seed=config.seed + seed)
     setup.commands = CommandConfig(period=config.command_period)
-    sim = MujocoSimulator(spec, TerrainWorld(setup.terrain.seed), count, config.threads)
-    env = QuadrupedEnv(setup, spec, sim)
+    world = TerrainWorld(setup.terrain.seed, tuple(kind for kind in KINDS if kind in {t.kind for t in terrains}))
+    env = QuadrupedEnv(setup, spec, backends.make(setup, spec, world))
     kinds = np.array([KINDS.index(t.kind) for t in terrains])
     levels, friction = np.array([t.level for t in terrains]), np.array([t.friction for t in terrains])
     env.assign(kinds, levels, factors, friction)
-    generator = torch.Generator().manual_seed(config.seed + seed)
-    steps, falls = round(config.seconds / spec.control_dt), 0
-    record = {key: np.zeros((steps, count, size), np.float32) for key, size in SIGNALS.items()}
-    record["segment"] = np.zeros((steps, count), np.int32)
-    segment = np.zeros(count, np.int32)
+    draw = Draw(config.seed + seed, env.device)
+    steps, falls = round(config.seconds / spec.control_dt), torch.zeros(count, device=env.device)
+    record = {key: torch.zeros(steps, count, size, device=env.device) for key, size in SIGNALS.items()}
+    record["segment"] = torch.zeros(steps, count, dtype=torch.int32, device=env.device)
+    segment = torch.zeros(count, dtype=torch.int32, device=env.device)
     for t in range(steps):
-        action = act(env.get_observations())
-        action = action + config.exploration * torch.randn(action.shape, generator=generator)
+        action = act(env.get_observations()).to(env.device)
+        action = action + config.exploration * draw.normal(*action.shape)
         for key, value in _signals(env, action).items():
             record[key][t] = value
         record["segment"][t] = segment
         _, _, done, extras = env.step(action)
-        segment += done.numpy()
-        falls += int((done & ~extras["time_outs"]).sum())
-    return record, falls / (count * config.seconds / 60.0)
+        segment += done
+        falls += done & ~extras["time_outs"]
+    return {key: value.cpu().numpy() for key, value in record.items()}, falls.cpu().numpy()
 
 
-def _signals(env: QuadrupedEnv, action: torch.Tensor) -> dict[str, np.ndarray]:
+def _signals(env: QuadrupedEnv, action: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the signals at the start of a step; the torque is that at the end of the step before."""
-    values = {
+    return {
         "angular_velocity": env.sim.root_angular_velocity,
         "projected_gravity": env.gravity,
         "joint_position": env.joint_offset,
@@ -161,7 +166,6 @@ def _signals(env: QuadrupedEnv, action: torch.Tensor) -> dict[str, np.ndarray]:
         "torque": env.sim.joint_torque,
         "command": env.command,
     }
-    return {key: value.numpy() for key, value in values.items()}
 
 
 def _write(
@@ -171,6 +175,7 @@ def _write(
     terrain: int,
     factors: np.ndarray,
     signals: dict[str, np.ndarray],
+    falls: int,
     policy_sha256: str,
 ) -> None:
     """Write one task file, atomically."""
@@ -191,6 +196,7 @@ def _write(
             "level": ground.level,
             "friction": ground.friction,
         },
+        "falls": falls,
         "seed": config.seed,
         "policy_sha256": policy_sha256,
     }

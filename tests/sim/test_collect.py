@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 
 import robots
+from sim import datacard
 from sim.collect import SIGNALS, CollectConfig, collect, draw_robots
 from sim.factors import NARROW, RobotFactors, TerrainFactors
 
@@ -66,3 +67,13 @@ def test_the_first_robot_is_nominal_and_half_are_in_the_narrow_range():
     values = draw_robots(100, 0)
     assert np.array_equal(values[0], RobotFactors().as_array())
     assert 0.5 <= NARROW.contains(values).mean() <= 0.65
+
+
+def test_the_card_says_what_there_is(config):
+    list(collect(config, still))
+    card = datacard.describe(config.out)
+    assert (card["tasks"], card["robots"], card["transitions"]) == (6, 3, 120) and len(card["hash"]) == 64
+    assert set(card["falls_per_minute"]) == {"flat", "stairs_7cm"} and card["factors"]["kp_scale"][-1] >= 1.0
+    assert card["hash"][:16] in datacard.text(card)
+    next(config.out.glob("*.safetensors")).unlink()
+    assert datacard.describe(config.out)["hash"] != card["hash"]
