@@ -1,14 +1,17 @@
-"""Writes a robot as URDF from its specification, for robot_state_publisher and RViz: primitives only, no meshes.
+"""Writes a robot as URDF from its specification: primitives only, no meshes; links and joints named as in the MJCF.
 
-Links and joints carry the names of the MJCF. The root `base` has no mass, as kdl wants it; `trunk` and `imu` sit on it.
+Two forms: for robot_state_publisher and RViz the root `base` has no mass, as kdl wants it, and `trunk` and `imu` sit on
+it; for a simulator the trunk is the root and carries a payload, and every link has a mass.
 """
 
 from __future__ import annotations
 
 from robots.joints import LEGS
+from robots.mjcf import PAYLOAD_BODY
 from robots.spec import Joint, Link, RobotSpec
 
 BASE = "base"
+LIGHT, LIGHT_INERTIA = 1e-3, 1e-6  # kg and kg m^2, of a payload that is not there
 
 
 def _numbers(*values: float) -> str:
@@ -84,16 +87,22 @@ def _leg(spec: RobotSpec, leg: str) -> str:
 
 
 def robot(spec: RobotSpec) -> str:
-    """Return the URDF of the robot."""
+    """Return the URDF of the robot for robot_state_publisher and RViz."""
+    return _whole(spec, _link(BASE), _trunk(spec), _link("imu"), _fixed(BASE, "trunk"), _fixed(BASE, "imu"))
+
+
+def simulated(spec: RobotSpec) -> str:
+    """Return the URDF of the robot for a simulator; the payload weighs next to nothing until it is given a mass."""
+    payload = _inertial(Link(LIGHT, spec.payload_mount, (LIGHT_INERTIA, LIGHT_INERTIA, LIGHT_INERTIA)))
+    return _whole(spec, _trunk(spec), _link(PAYLOAD_BODY, payload), _fixed("trunk", PAYLOAD_BODY))
+
+
+def _trunk(spec: RobotSpec) -> str:
     trunk = _shape(f'<box size="{_numbers(*(2 * half for half in spec.trunk_size))}"/>')
     head = _shape('<box size="0.06 0.1 0.08"/>', _numbers(spec.trunk_size[0] + 0.03, 0.0, 0.01), solid=False)
-    return (
-        f'<?xml version="1.0"?>\n<robot name="{spec.name}">\n'
-        + _link(BASE)
-        + _link("trunk", _inertial(spec.trunk), trunk, head)
-        + _link("imu")
-        + _fixed(BASE, "trunk")
-        + _fixed(BASE, "imu")
-        + "".join(_leg(spec, leg) for leg in LEGS)
-        + "</robot>\n"
-    )
+    return _link("trunk", _inertial(spec.trunk), trunk, head)
+
+
+def _whole(spec: RobotSpec, *parts: str) -> str:
+    legs = "".join(_leg(spec, leg) for leg in LEGS)
+    return f'<?xml version="1.0"?>\n<robot name="{spec.name}">\n{"".join(parts)}{legs}</robot>\n'
