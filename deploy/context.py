@@ -128,7 +128,7 @@ class ActiveContexts:
 
     def check(self, policy: OnnxPolicy) -> None:
         """Raise `ContextError` unless the bank serves the policy, or the policy takes no contexts."""
-        if policy.mode == "none":
+        if not policy.takes_contexts:
             return
         bank = self._need_bank()
         if policy.dynamics_digest != bank.dynamics_digest:

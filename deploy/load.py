@@ -38,7 +38,7 @@ def load_controller(
         return Controller(spec, config=config)
     walk = OnnxPolicy.load(policy_path(models, policy), spec)
     calibration = OnnxPolicy.load(models / CALIBRATION, spec) if (models / CALIBRATION).exists() else None
-    needs_bank = walk.mode != "none" or context is not None or (models / BANK).exists()
+    needs_bank = walk.takes_contexts or context is not None or (models / BANK).exists()
     bank = load_bank(models / BANK, spec, walk.dynamics_digest) if needs_bank else None
     made = Controller(spec, walk, calibration, bank, config)
     if isinstance(context, Path):

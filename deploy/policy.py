@@ -15,7 +15,9 @@ from robots.seal import intact
 from robots.spec import RobotSpec
 
 SCHEMA = 1
-MODES = ("none", "multi")
+MODES = ("vanilla", "history", "single", "multi", "oracle")
+CONTEXT_MODES = ("single", "multi", "oracle")
+FORMER = {"none": "vanilla"}  # names of modes in files from before
 ORIGINS = ("trained", "imported")
 TOLERANCE = 1e-5  # of the action (of its size, where that is above 1), when the reference pairs are replayed
 MAX_HISTORY = 200  # frames
@@ -33,7 +35,7 @@ class OnnxPolicy:
         path: the file.
         sha256: of the file.
         sealed: whether the file carries a checksum of itself, which `load` has verified.
-        mode: "none", or "multi" if it takes a robot and a terrain context.
+        mode: one of MODES; those in CONTEXT_MODES take a robot and a terrain context.
         origin: "trained" here, with the robot's own gains, or "imported" from another stack, with those it brings.
         kp, kd: joint gains that it wants while it runs, N m/rad and N m s/rad, (12,).
         default_position: joint positions that its observation and its targets are relative to, rad, (12,).
@@ -42,7 +44,7 @@ class OnnxPolicy:
         terms: a frame of its observation, in order.
         scale: factor of every value of a frame.
         history: frames that it sees, from the oldest to the newest.
-        robot_context_size, terrain_context_size: 0 in mode "none".
+        robot_context_size, terrain_context_size: 0 in a mode without contexts.
         dynamics_digest: of the dynamics model whose contexts it understands, or None.
         action_limit: actions are clipped to it, up and down, as in training.
     """
@@ -67,7 +69,7 @@ class OnnxPolicy:
             raise PolicyError(f"{path}: {problem}")
         self.kp, self.kd, self.default_position = drive.kp, drive.kd, drive.default_position
         self.action_scale, self.control_dt = drive.action_scale, drive.control_dt
-        self.mode = fields.text("mode")
+        self.mode = FORMER.get(fields.text("mode"), fields.text("mode"))
         if self.mode not in MODES:
             raise PolicyError(f"{path}: field 'mode' is '{self.mode}', expected one of {', '.join(MODES)}")
         self.terms = _terms(fields)
@@ -78,7 +80,7 @@ class OnnxPolicy:
         self.robot_context_size = fields.integer("context.robot")
         self.terrain_context_size = fields.integer("context.terrain")
         self.dynamics_digest = None if fields.get("dynamics_digest") is None else fields.text("dynamics_digest")
-        if self.mode == "multi" and self.dynamics_digest is None:
+        if self.takes_contexts and self.dynamics_digest is None:
             raise PolicyError(f"{path}: field 'dynamics_digest' is null though the policy takes contexts")
         self.action_limit = fields.number("action_limit")
         if self.action_limit <= 0:
@@ -87,8 +89,13 @@ class OnnxPolicy:
         self._replay(fields)
 
     @classmethod
-    def load(cls, path: str | Path, spec: RobotSpec) -> OnnxPolicy:
+    def load(cls, path: str | Path, spec: RobotSpec, simulated: bool = False) -> OnnxPolicy:
         """Return the policy in the file, checked against the robot and replayed on its reference pairs.
+
+        Args:
+            path: the ONNX file.
+            spec: the robot.
+            simulated: whether the robot is a simulation that tells its true factors, as mode "oracle" needs.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -97,9 +104,15 @@ class OnnxPolicy:
         """
         path = Path(path)
         try:
-            return cls(path, read_bytes(path, "policy", PolicyError), spec)
+            policy = cls(path, read_bytes(path, "policy", PolicyError), spec)
         except UnicodeDecodeError as problem:  # from onnxruntime, of any name in the file
             raise PolicyError(f"{path}: a text in the file is damaged ({problem}); copy or export it again") from None
+        if policy.mode == "oracle" and not simulated:
+            raise PolicyError(
+                f"{path}: sees the robot's true factors (mode 'oracle'), which only a simulation knows; use one of "
+                "mode 'multi' or 'vanilla'"
+            )
+        return policy
 
     def __call__(
         self,
@@ -109,10 +122,10 @@ class OnnxPolicy:
     ) -> np.ndarray:
         """Return the action, (12,), for one scaled observation with its history, the newest frame last.
 
-        Contexts are read in mode "multi" only.
+        Contexts are read only if the policy takes them.
         """
         self._feed["observation"][0] = observation
-        if self.mode == "multi":
+        if self.takes_contexts:
             self._feed["robot_context"][0] = robot_context
             self._feed["terrain_context"][0] = terrain_context
         return self._session.run(["action"], self._feed)[0][0].astype(float)
@@ -129,15 +142,20 @@ class OnnxPolicy:
         return periods
 
     @property
+    def takes_contexts(self) -> bool:
+        """Whether it takes a robot and a terrain context."""
+        return self.mode in CONTEXT_MODES
+
+    @property
     def _width(self) -> int:
         return self.history * size(self.terms)
 
     def _make_feed(self) -> dict[str, np.ndarray]:
         sizes = {"observation": self._width}
-        if self.mode == "multi":
+        if self.takes_contexts:
             sizes.update(robot_context=self.robot_context_size, terrain_context=self.terrain_context_size)
         elif self.robot_context_size or self.terrain_context_size:
-            raise PolicyError(f"{self.path}: context sizes are not 0 though the mode is 'none'")
+            raise PolicyError(f"{self.path}: context sizes are not 0 though the mode is '{self.mode}'")
         inputs = {i.name: (i.type, i.shape) for i in self._session.get_inputs()}
         if set(inputs) != set(sizes):
             raise PolicyError(f"{self.path}: inputs are {sorted(inputs)}, expected {sorted(sizes)}")
@@ -154,7 +172,7 @@ class OnnxPolicy:
         pairs = len(observations)
         actions = fields.array("reference.action", (pairs, 12))
         contexts: list[Any] = [[None] * pairs, [None] * pairs]
-        if self.mode == "multi":
+        if self.takes_contexts:
             widths = (self.robot_context_size, self.terrain_context_size)
             contexts = [
                 fields.array(f"reference.{name}", (pairs, width)) for name, width in zip(CONTEXTS, widths, strict=True)

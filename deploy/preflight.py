@@ -73,11 +73,11 @@ def preflight(
             checks, "calibration policy", lambda: OnnxPolicy.load(models / CALIBRATION, spec), _describe_policy
         )
     bank = None
-    if walk is not None and (walk.mode != "none" or (models / BANK).exists()):
+    if walk is not None and (walk.takes_contexts or (models / BANK).exists()):
         bank = _file(
             checks, "context bank", lambda: load_bank(models / BANK, spec, walk.dynamics_digest), _describe_bank
         )
-    if walk is not None and (bank is not None or walk.mode == "none"):
+    if walk is not None and (bank is not None or not walk.takes_contexts):
         checks.append(_contexts(spec, walk, bank, context))
     checks.append(_log_folder(log or Path.cwd()))
     if driver is not None:
@@ -116,7 +116,7 @@ def _contexts(spec: RobotSpec, walk: OnnxPolicy, bank: ContextBank | None, conte
         active.check(walk)
         found: RobotContext | None = None if context is None else load_context(context, spec, walk.dynamics_digest)
         if found is None:
-            needs = walk.mode != "none"
+            needs = walk.takes_contexts
             return Check(name, "warn" if needs else "ok", "none: the nominal robot's" if needs else "none needed")
         active.set_robot(found)
     except (ValueError, OSError) as problem:

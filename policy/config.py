@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from policy.modes import Mode
 from sim.config import EnvConfig
 
 
@@ -54,21 +55,26 @@ class PolicyConfig:
 
     Attributes:
         run: folder of the run: checkpoints, TensorBoard events, configuration.
-        mode: what the policy sees besides its 45 proprioceptive values: nothing, or DMCM's two contexts.
-        bank: context bank (bank.safetensors) for mode `multi`.
+        mode: what the policy sees besides its 45 proprioceptive values: nothing (vanilla), those of the last frames
+            (history), CAVIA's one context (single), DMCM's two (multi), or the simulation's true factors (oracle).
+        bank: context bank (bank.safetensors): contexts for `single` and `multi`; any mode trains on its robots.
+        history: frames that mode `history` sees.
         init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight.
         resume: go on from the run's newest checkpoint.
         samples: environment steps in all.
         torch_threads: threads of the learner.
+        logger: where rsl_rl writes curves: TensorBoard's events in the run's folder, or W&B (project dmcm) as well.
     """
 
     run: Path = Path("runs/policy")
-    mode: Literal["none", "multi"] = "none"
+    mode: Mode = "vanilla"
     bank: Path | None = None
+    history: int = 10
     init: Path | None = None
     resume: bool = False
     samples: float = 30e6
     torch_threads: int = 2
+    logger: Literal["tensorboard", "wandb"] = "tensorboard"
     seed: int = 0
     env: EnvConfig = field(default_factory=EnvConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)

@@ -1,4 +1,4 @@
-"""Reads the context bank for training: which robots, and which terrain context for every tile."""
+"""What contexts a policy's training sees: which robots, and which terrain context for every tile."""
 
 from __future__ import annotations
 
@@ -8,10 +8,39 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
+import robots
+from policy.config import PolicyConfig
 from robots.spec import RobotSpec
+from sim import truth
 from sim.env import ContextTable
-from sim.factors import FACTOR_NAMES, FactorRanges
-from sim.terrain import KINDS, LEVELS, name
+from sim.factors import FACTOR_NAMES, RANGES, FactorRanges
+from sim.terrain import KINDS, LEVELS, TERRAINS, name
+
+DRAWN = 4096  # robots that mode `oracle` trains on without a bank
+
+
+def contexts_for(config: PolicyConfig) -> ContextTable | None:
+    """Return the contexts that the training sees, and the robots that it draws from; None without either.
+
+    Raises:
+        FileNotFoundError, ValueError: if the bank is missing, or does not fit the robot, the ranges or the mode.
+    """
+    ranges = RANGES[config.env.factors]
+    table = load_table(config.bank, robots.load(config.env.robot), ranges) if config.bank else None
+    if table is not None and config.mode in ("single", "multi") and (config.mode == "single") != table.paired:
+        wanted = "one context for robot and terrain" if config.mode == "single" else "two contexts"
+        raise ValueError(f"{config.bank} is of another kind than mode '{config.mode}' needs: give a bank with {wanted}")
+    if config.mode != "oracle":
+        return table
+    return true_table(
+        ranges.sample(np.random.default_rng(config.seed), DRAWN) if table is None else table.robot_factors
+    )
+
+
+def true_table(factors: np.ndarray) -> ContextTable:
+    """Return the true factors (r, 12) as contexts."""
+    terrain = np.array([[truth.terrain_context(kind, level) for level in range(LEVELS)] for kind in KINDS])
+    return ContextTable(factors, truth.robot_contexts(factors), terrain, np.zeros(len(truth.SPREAD)))
 
 
 def load_table(path: Path, spec: RobotSpec, ranges: FactorRanges) -> ContextTable:
@@ -35,17 +64,27 @@ def load_table(path: Path, spec: RobotSpec, ranges: FactorRanges) -> ContextTabl
     inside = ranges.contains(arrays["robot_factors"])
     if not inside.any():
         raise ValueError(f"{path} has no robot inside the policy's factor ranges")
-    terrain = _tile_contexts(path, list(meta["terrains"]), arrays["terrain_contexts"])
-    return ContextTable(arrays["robot_factors"][inside], arrays["robot_contexts"][inside], terrain)
+    names, factors = list(meta["terrains"]), arrays["robot_factors"][inside]
+    if "pair_contexts" not in arrays:
+        terrain = _tiles(path, names, arrays["terrain_contexts"])
+        return ContextTable(factors, arrays["robot_contexts"][inside], terrain, arrays["nominal_robot"])
+    pairs = np.moveaxis(_tiles(path, names, np.moveaxis(arrays["pair_contexts"][inside], 1, 0)), 2, 0)
+    nominal = arrays["nominal_robot"] + _tiles(path, names, arrays["terrain_contexts"])
+    return ContextTable(factors, pairs, np.zeros_like(nominal), nominal)
 
 
-def _tile_contexts(path: Path, names: list[str], contexts: np.ndarray) -> np.ndarray:
-    table = np.zeros((len(KINDS), LEVELS, contexts.shape[1]))
+def _tiles(path: Path, names: list[str], contexts: np.ndarray) -> np.ndarray:
+    """Return `contexts` (terrains, ...) by kind and level, (len(KINDS), LEVELS, ...).
+
+    A kind that is not in the bank takes its kin's (`sim.terrain.Kind.kin`).
+    """
+    table = np.zeros((len(KINDS), LEVELS, *contexts.shape[1:]))
     for k, kind in enumerate(KINDS):
-        known = [level for level in range(LEVELS) if name(kind, level) in names]
+        own = kind if any(name(kind, level) in names for level in range(LEVELS)) else TERRAINS[kind].kin or kind
+        known = [level for level in range(LEVELS) if name(own, level) in names]
         if not known:
             raise ValueError(f"{path} has no terrain of kind '{kind}'")
         for level in range(LEVELS):
             nearest = min(known, key=lambda other: abs(other - level))
-            table[k, level] = contexts[names.index(name(kind, nearest))]
+            table[k, level] = contexts[names.index(name(own, nearest))]
     return table

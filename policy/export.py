@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,21 +16,14 @@ import torch
 
 import robots
 from policy import checkpoint
+from policy.modes import FRAME, NEEDS_BANK, Mode, inputs
 from robots import observation
 from robots.seal import PLACEHOLDER, seal
-from robots.spec import RobotSpec
-from sim.env import ACTION_LIMIT, CONTEXT_SIZE
+from sim import truth
+from sim.env import ACTION_LIMIT
 
 SCHEMA = 1
 PARITY = 1e-5  # largest difference between ONNX and torch
-INPUTS = {
-    "none": {"observation": observation.size(observation.PROPRIOCEPTION)},
-    "multi": {
-        "observation": observation.size(observation.PROPRIOCEPTION),
-        "robot_context": CONTEXT_SIZE,
-        "terrain_context": CONTEXT_SIZE,
-    },
-}
 
 
 @dataclass
@@ -38,25 +31,30 @@ class ExportConfig:
     """Export a policy checkpoint to ONNX.
 
     Attributes:
-        checkpoint: model_<samples>.pt of a run.
+        checkpoint: model_<samples>.pt of a run, or the run's folder for its newest.
         out: the ONNX file.
         robot: the robot that it was trained for.
         mode: what the policy sees.
-        bank: the context bank that it was trained with, for mode `multi`.
+        bank: the context bank that it was trained with, for the modes `single` and `multi`.
     """
 
     checkpoint: Path
     out: Path
     robot: str = "go1"
-    mode: Literal["none", "multi"] = "none"
+    mode: Mode = "vanilla"
     bank: Path | None = None
 
 
 class _Deterministic(torch.nn.Module):
-    """The actor's mean action from separate inputs, normalizer included."""
+    """The actor's mean action from separate inputs, normalizer included.
 
-    def __init__(self, state: dict[str, torch.Tensor]) -> None:
+    In mode "single" a terrain's context is what it adds to the robot's, so that a context found on flat ground can be
+    used elsewhere.
+    """
+
+    def __init__(self, state: dict[str, torch.Tensor], mode: Mode) -> None:
         super().__init__()
+        self.single = mode == "single"
         self.mean, self.std = state["obs_normalizer._mean"], state["obs_normalizer._std"]
         weights = [key for key in state if key.startswith("mlp.") and key.endswith(".weight")]
         layers: list[torch.nn.Module] = []
@@ -68,7 +66,7 @@ class _Deterministic(torch.nn.Module):
         self.mlp = torch.nn.Sequential(*layers[:-1])
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        values = torch.cat(inputs, dim=-1)
+        values = torch.cat((inputs[0], inputs[1] + inputs[2]) if self.single else inputs, dim=-1)
         return self.mlp((values - self.mean) / (self.std + 1e-2))  # rsl_rl's EmpiricalNormalization
 
 
@@ -80,16 +78,17 @@ def export(config: ExportConfig) -> float:
         ValueError: if the checkpoint has other inputs than the mode, or ONNX and torch disagree.
     """
     state = checkpoint.read(config.checkpoint)
-    sizes = INPUTS[config.mode]
-    actor = _Deterministic(state["actor_state_dict"]).eval()
-    if actor.mean.shape[-1] != sum(sizes.values()):
+    actor = _Deterministic(state["actor_state_dict"], config.mode).eval()
+    digest, contexts = _read_bank(config)
+    sizes = inputs(config.mode, actor.mean.shape[-1], contexts)
+    if sizes is None:
         raise ValueError(
-            f"{config.checkpoint} takes {actor.mean.shape[-1]} inputs, mode '{config.mode}' has {sum(sizes.values())}: "
+            f"{config.checkpoint} takes {actor.mean.shape[-1]} inputs, which mode '{config.mode}' has not: "
             "give the mode it was trained in"
         )
     reference = _reference(actor, sizes)
     model = _to_onnx(actor, sizes)
-    metadata = _metadata(config, robots.load(config.robot), reference, int(state["samples"]))
+    metadata = _metadata(config, sizes, digest, reference, int(state["samples"]))
     worst = _parity(model, reference)
     if worst > PARITY:
         raise ValueError(f"ONNX and torch differ by {worst:.2e}, more than {PARITY}: nothing was written")
@@ -136,8 +135,10 @@ def _parity(model: onnx.ModelProto, reference: dict[str, Any]) -> float:
     return float(np.abs(session.run(None, inputs)[0] - np.array(reference["action"])).max())
 
 
-def _metadata(config: ExportConfig, spec: RobotSpec, reference: dict[str, Any], samples: int) -> dict[str, Any]:
-    sees = config.mode == "multi"
+def _metadata(
+    config: ExportConfig, sizes: dict[str, int], digest: str | None, reference: dict[str, Any], samples: int
+) -> dict[str, Any]:
+    spec = robots.load(config.robot)
     return {
         "schema": SCHEMA,
         "kind": "policy",
@@ -151,8 +152,9 @@ def _metadata(config: ExportConfig, spec: RobotSpec, reference: dict[str, Any], 
         "action_scale": spec.action_scale,
         "control_dt": spec.control_dt,
         "observation": observation.as_metadata(observation.PROPRIOCEPTION),
-        "context": {"robot": CONTEXT_SIZE, "terrain": CONTEXT_SIZE} if sees else {"robot": 0, "terrain": 0},
-        "dynamics_digest": _bank_digest(config.bank) if sees else None,
+        "history": sizes["observation"] // FRAME,
+        "context": {"robot": sizes.get("robot_context", 0), "terrain": sizes.get("terrain_context", 0)},
+        "dynamics_digest": digest,
         "action_limit": ACTION_LIMIT,
         "samples": samples,
         "reference": reference,
@@ -160,10 +162,14 @@ def _metadata(config: ExportConfig, spec: RobotSpec, reference: dict[str, Any], 
     }
 
 
-def _bank_digest(bank: Path | None) -> str:
+def _read_bank(config: ExportConfig) -> tuple[str | None, tuple[int, int] | None]:
+    """Return the digest that gives the policy's contexts their meaning, and their sizes if a bank says them."""
     from safetensors import safe_open
 
-    if bank is None:
-        raise ValueError("mode 'multi' needs the context bank it was trained with: give --bank")
-    with safe_open(bank, framework="np") as file:
-        return json.loads(file.metadata()["dmcm"])["dynamics_digest"]
+    if config.mode not in NEEDS_BANK:
+        return (truth.DIGEST if config.mode == "oracle" else None), None
+    if config.bank is None:
+        raise ValueError(f"mode '{config.mode}' needs the context bank it was trained with: give --bank")
+    with safe_open(config.bank, framework="np") as file:
+        shapes = [file.get_slice(name).get_shape()[-1] for name in ("robot_contexts", "terrain_contexts")]
+        return json.loads(file.metadata()["dmcm"])["dynamics_digest"], (shapes[0], shapes[1])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import torch
 from tensordict import TensorDict
-
-GROUPS = {"observation": "proprioception", "robot_context": "robot_context", "terrain_context": "terrain_context"}
 
 
 def load(path: Path) -> Callable[[TensorDict], torch.Tensor]:
@@ -18,13 +18,32 @@ def load(path: Path) -> Callable[[TensorDict], torch.Tensor]:
     Raises:
         FileNotFoundError: if there is no such file.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"no policy at {path}: train one (dmcm train policy) and export it (dmcm export)")
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = _session(path)
     names = [item.name for item in session.get_inputs()]
+    frames = "history" if _metadata(session).get("history", 1) > 1 else "proprioception"
 
     def act(observations: TensorDict) -> torch.Tensor:
-        inputs = {name: observations[GROUPS[name]].numpy() for name in names}
+        groups = {name: frames if name == "observation" else name for name in names}
+        inputs = {name: observations[group].cpu().numpy() for name, group in groups.items()}
         return torch.from_numpy(session.run(None, inputs)[0])
 
     return act
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    """Return what an exported policy says of itself: mode, history, sizes of its contexts, ...
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    return _metadata(_session(path))
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    if not path.exists():
+        raise FileNotFoundError(f"no policy at {path}: train one (dmcm train policy) and export it (dmcm export)")
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def _metadata(session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    return json.loads(session.get_modelmeta().custom_metadata_map.get("dmcm", "{}"))

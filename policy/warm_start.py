@@ -11,6 +11,8 @@ import onnx
 import torch
 
 from policy import checkpoint
+from policy.modes import FRAME
+from sim.env import ContextTable
 
 EPSILON = 1e-2  # rsl_rl's EmpiricalNormalization
 
@@ -51,3 +53,31 @@ def _normalizer(model: onnx.ModelProto, weights: dict[str, torch.Tensor]):
     yield from (
         weights[node.input[1]] for node in model.graph.node if node.op_type == "Div" and node.input[1] in weights
     )
+
+
+def widen(actor: dict[str, torch.Tensor], groups: list[str], history: int, contexts: ContextTable | None) -> None:
+    """Give an actor that sees one frame the inputs of other observation groups, at zero weight; else do nothing.
+
+    Args:
+        actor: its state, changed in place.
+        groups: what it is to see, see `policy.modes`.
+        history: frames in the group `history`; the newest is the last.
+        contexts: over which the contexts are normalised.
+    """
+    if actor["mlp.0.weight"].shape[1] != FRAME:
+        return
+    mean, var = actor["obs_normalizer._mean"], actor["obs_normalizer._var"]
+    before = history - 1 if "history" in groups else 0
+    means, variances = [mean] * (before + 1), [var] * (before + 1)
+    for name in groups:
+        if name.endswith("_context") and contexts is not None:
+            values = torch.as_tensor(getattr(contexts, f"{name}s")).float()
+            values = values.reshape(-1, values.shape[-1])
+            means.append(values.mean(dim=0, keepdim=True))
+            variances.append(values.var(dim=0, correction=0, keepdim=True))
+    actor["obs_normalizer._mean"], actor["obs_normalizer._var"] = torch.cat(means, dim=1), torch.cat(variances, dim=1)
+    actor["obs_normalizer._std"] = actor["obs_normalizer._var"].sqrt()
+    known = actor["mlp.0.weight"]
+    wide = torch.zeros(len(known), actor["obs_normalizer._mean"].shape[1])
+    wide[:, before * FRAME : (before + 1) * FRAME] = known
+    actor["mlp.0.weight"] = wide

@@ -127,7 +127,7 @@ def _metadata(spec: RobotSpec, foreign: ForeignPolicy, path: Path, reference: di
         "schema": SCHEMA,
         "kind": "policy",
         "origin": "imported",
-        "mode": "none",
+        "mode": "vanilla",
         "robot": spec.name,
         "robot_digest": spec.digest(),
         "joint_names": list(spec.joint_names),
