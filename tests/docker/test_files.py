@@ -1,0 +1,69 @@
+"""The container files: what they copy exists, and what they install is what pyproject.toml asks for."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+UBUNTU = {"20.04": (3, 8), "24.04": (3, 12)}  # its python3
+SIM = (3, 11)  # the oldest Python that MuJoCo 4 has
+
+pytestmark = pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+
+
+def instructions(file, name):
+    """Return the arguments of every instruction of that name."""
+    text = re.sub(r"^\s*#.*\n", "", file.read_text(encoding="utf-8"), flags=re.M).replace("\\\n", " ")
+    return [line.split(maxsplit=1)[1] for line in text.splitlines() if line.startswith(f"{name} ")]
+
+
+def test_what_is_copied_exists(file):
+    for words in map(shlex.split, instructions(file, "COPY")):
+        if not words[0].startswith("--from"):  # from elsewhere: the user's archive
+            for source in words[:-1]:
+                assert (ROOT / source).exists(), source
+
+
+def test_extras_are_those_of_the_package(file):
+    asked = re.findall(r"\.\[([a-z,]+)\]", "\n".join(instructions(file, "RUN")))
+    known = re.findall(r"^([a-z]+) = \[", PYPROJECT.split("[project.optional-dependencies]")[1].split("\n[")[0], re.M)
+    assert asked and {extra for names in asked for extra in names.split(",")} <= set(known)
+
+
+def test_the_interpreter_is_new_enough_for_the_package_and_for_mujoco(file):
+    oldest = tuple(map(int, re.search(r'requires-python = ">=(\d+)\.(\d+)"', PYPROJECT).groups()))
+    (base,), runs = instructions(file, "FROM"), "\n".join(instructions(file, "RUN"))
+    named = re.search(r"uv venv --python (\d+)\.(\d+)", runs)
+    system = "24.04" if base.startswith("ros:jazzy") else re.search(r"ubuntu(\d\d\.\d\d)", base).group(1)
+    version = tuple(map(int, named.groups())) if named else UBUNTU[system]
+    assert version >= max(oldest, SIM)
+    if file.stem == "isaacgym":
+        assert UBUNTU[system] == (3, 8)
+
+
+def test_the_entry_point_is_there(file):
+    (words,) = map(json.loads, instructions(file, "ENTRYPOINT"))
+    if words[0].startswith("/dmcm/"):
+        script = ROOT / words[0].removeprefix("/dmcm/")
+        assert script.stat().st_mode & 0o100
+        assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+
+
+def test_compose_builds_it(file):
+    yaml = pytest.importorskip("yaml")
+    services = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    build = services[file.stem]["build"]
+    assert (ROOT / "docker" / build["context"] / build["dockerfile"]).resolve() == file
+
+
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed")
+def test_hadolint_has_nothing_to_say(file):
+    done = subprocess.run(["hadolint", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
