@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -26,7 +28,7 @@ def robot_paths(
     """Return the robot contexts after 0 .. `steps` gradient steps on one log each, [steps + 1, R, robot].
 
     Args:
-        model: its `terrain_contexts` are held.
+        model: its `terrain_contexts` are held; a single context is adapted as a whole.
         data: where the logs are.
         robots: rows of the robots, all with data on the terrain.
         terrain: column of the terrain.
@@ -36,11 +38,11 @@ def robot_paths(
         noise: sensor noise of the logs.
     """
     paths = []
-    held = model.terrain_contexts[terrain]
+    given = {} if model.config.single else {"terrain": model.terrain_contexts[terrain]}
     for rows in robots.split(CHUNK):
         batch = model.normalise(data.log(data.grid[rows, terrain], 0, count, noise))
         path = model.learner.path(
-            batch, steps, only="robot", given={"terrain": held}, rate=model.learner.rate() * rate, second_order=False
+            batch, steps, only="robot", given=given, rate=model.learner.rate() * rate, second_order=False
         )
         paths.append(torch.stack([context[:, model.learner.slices["robot"]] for context in path]))
     return torch.cat(paths, 1)
@@ -95,8 +97,34 @@ def fit_terrains(
     model.terrain_contexts.copy_(terrain)
 
 
-def alternate(model: DynamicsModel, data: Dataset, robots: Tensor, terrain: int, rounds: int, **options) -> Tensor:
-    """Fit terrain contexts and robot contexts in turn and return the latter [R, robot].
+def pair_contexts(model: DynamicsModel, data: Dataset, robots: Tensor, **options) -> Tensor:
+    """Return a single context for every robot on every terrain, [R, K, C]; where there is no data, the robots' mean.
+
+    `options` are those of `robot_paths`.
+    """
+    columns = []
+    for column in range(len(data.terrain_ids)):
+        here = data.grid[robots, column] >= 0
+        found = robot_contexts(model, data, robots[here], column, **options)
+        whole = found.mean(0).repeat(len(robots), 1)
+        whole[here] = found
+        columns.append(whole)
+    return torch.stack(columns, 1)
+
+
+def fit_offsets(model: DynamicsModel, data: Dataset, robots: Tensor, terrain: int, **options) -> Tensor:
+    """Set `model.terrain_contexts` to what every terrain adds to a robot's single context found on `terrain`.
+
+    Returns:
+        The contexts of the robots on `terrain`, [R, C].
+    """
+    pairs = pair_contexts(model, data, robots, **options)
+    model.terrain_contexts.copy_((pairs - pairs[:, terrain, None]).mean(0))
+    return pairs[:, terrain]
+
+
+def alternate(model: DynamicsModel, data: Dataset, robots: Tensor, terrain: int, rounds: int, **options: Any) -> Tensor:
+    """Fit terrain contexts and robot contexts in turn and return the latter [R, robot]; single ones once.
 
     Args:
         model: its terrain contexts are changed in place.
@@ -106,6 +134,8 @@ def alternate(model: DynamicsModel, data: Dataset, robots: Tensor, terrain: int,
         rounds: how often.
         **options: of `robot_contexts`.
     """
+    if model.config.single:
+        return fit_offsets(model, data, robots, terrain, **options)
     contexts = robot_contexts(model, data, robots, terrain, **options)
     for _ in range(rounds):
         fit_terrains(model, data, robots, contexts, noise=options.get("noise"))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynamics_model.adaptation import alternate, robot_contexts
+from dynamics_model.adaptation import alternate, pair_contexts, robot_contexts
 from dynamics_model.dataset import Dataset, SensorNoise
 from dynamics_model.network import DynamicsModel, ModelInfo, read_safetensors, write_safetensors
 from dynamics_model.probes import fit_probes
@@ -48,6 +48,7 @@ class Bank:
         robot_contexts, robot_factors: of the training robots [R, robot], [R, F].
         terrain_contexts: [K, terrain], names in `metadata["terrains"]`.
         nominal_robot: context of the unchanged robot [robot].
+        pair_contexts: of a model with a single context: the robots' on every terrain [R, K, C]; else None.
         metadata: the header, with robot, digests, factor names and units, probes.
     """
 
@@ -56,11 +57,14 @@ class Bank:
     terrain_contexts: Tensor
     nominal_robot: Tensor
     metadata: dict[str, Any]
+    pair_contexts: Tensor | None = None
 
     def save(self, path: Path) -> None:
         """Write the bank, atomically."""
-        names = ("robot_contexts", "robot_factors", "terrain_contexts", "nominal_robot")
-        write_safetensors(path, {name: getattr(self, name).contiguous() for name in names}, self.metadata)
+        names = ("robot_contexts", "robot_factors", "terrain_contexts", "nominal_robot", "pair_contexts")
+        tensors = {name: getattr(self, name) for name in names}
+        held = {name: value.contiguous() for name, value in tensors.items() if value is not None}
+        write_safetensors(path, held, self.metadata)
 
 
 def load_bank(path: Path) -> Bank:
@@ -83,7 +87,7 @@ def run(config: BankConfig) -> Path:
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     model, info = DynamicsModel.load(config.model)
-    data = Dataset.read(config.dataset, model.config.history)
+    data = Dataset.read(config.dataset, model.config.history, model.config.torque)
     build(model, info, data, config.flat).save(config.output)
     return config.output
 
@@ -122,7 +126,8 @@ def build(model: DynamicsModel, info: ModelInfo, data: Dataset, flat: str = "fla
         "disentanglement": disentanglement(model, data, train[:32], options),
     }
     nominal = _nominal(model, data, terrain, whole, options)
-    return Bank(final, data.factors[train], model.terrain_contexts.clone(), nominal, metadata)
+    pairs = pair_contexts(model, data, train, count=whole, **options) if model.config.single else None
+    return Bank(final, data.factors[train], model.terrain_contexts.clone(), nominal, metadata, pairs)
 
 
 def disentanglement(model: DynamicsModel, data: Dataset, robots: Tensor, options: dict[str, Any]) -> float:
@@ -156,6 +161,6 @@ def _rows(data: Dataset, ids: list[int], terrain: int) -> Tensor:
 def _nominal(model: DynamicsModel, data: Dataset, terrain: int, count: int, options: dict[str, Any]) -> Tensor:
     """Return the context of robot 0, the unchanged one, mean over noise; without it zero, the mean robot."""
     if 0 not in data.robot_ids or data.grid[data.robot_ids.index(0), terrain] < 0:
-        return torch.zeros(model.config.robot)
+        return torch.zeros(model.context_sizes[0])
     rows = torch.full((NOMINAL_DRAWS,), data.robot_ids.index(0))
     return robot_contexts(model, data, rows, terrain, count=count, **options).mean(0)

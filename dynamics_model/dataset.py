@@ -11,11 +11,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from robots.frame import FRAME, STATE_SIZE
+from robots.frame import FRAME, FRAME_SIZE, STATE_SIZE
 
 SCHEMA = 1
 GRAVITY = slice(3, 6)
 HEADER = ("robot", "robot_digest", "control_dt", "robot_id", "terrain_id", "robot_factors", "terrain", "factor_units")
+TORQUE = ("torque", 12)  # N m, what a frame has besides if a model takes it
 WINDOW_GAP = 8  # transitions between two windows of a log, so that they share no frame
 
 
@@ -32,22 +33,25 @@ class SensorNoise:
         projected_gravity: of the unit vector, which stays of unit length.
         joint_position: rad.
         joint_velocity: rad/s.
+        joint_torque: N m, where a model takes it.
     """
 
     angular_velocity: float = 0.02
     projected_gravity: float = 0.005
     joint_position: float = 0.002
     joint_velocity: float = 0.1
+    joint_torque: float = 0.3
 
     def scale(self) -> Tensor:
         """Return the standard deviation of every state value, [STATE_SIZE]."""
         return torch.cat([torch.full((size,), float(getattr(self, name))) for name, size in FRAME if name != "action"])
 
     def add(self, frames: Tensor) -> Tensor:
-        """Return `frames` [..., FRAME_SIZE] with noise on the states; actions are known exactly."""
+        """Return `frames` [..., FRAME_SIZE or more] with noise on states and torques; actions are known exactly."""
         noise = torch.randn(*frames.shape[:-1], STATE_SIZE) * self.scale()
         noisy = frames.clone()
         noisy[..., :STATE_SIZE] += noise
+        noisy[..., FRAME_SIZE:] += torch.randn_like(noisy[..., FRAME_SIZE:]) * self.joint_torque
         if self.projected_gravity > 0:
             noisy[..., GRAVITY] /= noisy[..., GRAVITY].norm(dim=-1, keepdim=True).clamp_min(1e-6)
         return noisy
@@ -88,8 +92,8 @@ class Windows:
     weight: Tensor | None = None
 
 
-def read_task(path: Path) -> tuple[Task, Tensor, Tensor]:
-    """Return a task file's header, frames [T, FRAME_SIZE] and segments int64 [T].
+def read_task(path: Path, torque: bool = False) -> tuple[Task, Tensor, Tensor]:
+    """Return a task file's header, frames [T, FRAME_SIZE] and segments int64 [T]; torques at the end if asked for.
 
     Raises:
         FileNotFoundError: if it does not exist.
@@ -101,15 +105,16 @@ def read_task(path: Path) -> tuple[Task, Tensor, Tensor]:
         with safe_open(str(path), framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("dmcm", "null"))
             names = set(file.keys())
-            missing = [name for name in (*(n for n, _ in FRAME), "segment") if name not in names]
+            signals = (*FRAME, TORQUE) if torque else FRAME
+            missing = [name for name in (*(n for n, _ in signals), "segment") if name not in names]
             if missing:
                 raise DatasetError(f"{path}: has no tensor '{missing[0]}', collect the dataset again")
-            parts = [file.get_tensor(name).float() for name, _ in FRAME]
+            parts = [file.get_tensor(name).float() for name, _ in signals]
             segment = file.get_tensor("segment").long()
     except (SafetensorError, json.JSONDecodeError) as error:
         raise DatasetError(f"{path}: damaged ({error}), delete it and collect again") from error
     task = _task(path, header)
-    for (name, size), part in zip(FRAME, parts, strict=True):
+    for (name, size), part in zip(signals, parts, strict=True):
         if part.ndim != 2 or part.shape != (len(segment), size):
             raise DatasetError(f"{path}: '{name}' has shape {tuple(part.shape)}, expected ({len(segment)}, {size})")
     frames = torch.cat(parts, -1)
@@ -199,8 +204,8 @@ class Dataset:
             self.factors[i] = torch.tensor([task.robot_factors[name] for name in self.factor_names])
 
     @classmethod
-    def read(cls, folder: Path, history: int = 3) -> Dataset:
-        """Return the dataset in `folder`.
+    def read(cls, folder: Path, history: int = 3, torque: bool = False) -> Dataset:
+        """Return the dataset in `folder`; with `torque` the frames end with the joint torques.
 
         Raises:
             FileNotFoundError: if there is no such folder.
@@ -211,7 +216,7 @@ class Dataset:
         paths = sorted(folder.glob("task_*.safetensors"))
         if not paths:
             raise DatasetError(f"{folder}: holds no task_*.safetensors files, run `dmcm collect` first")
-        return cls([read_task(path) for path in paths], history)
+        return cls([read_task(path, torque) for path in paths], history)
 
     def terrain_index(self, name: str = "flat") -> int:
         """Return the column of the terrain called `name`.

@@ -71,15 +71,16 @@ def adaptation(model: DynamicsModel) -> Callable[..., tuple[Tensor, ...]]:
     each entry times its own learned rate, so that one step is `context -= inner_rate * gradient`; the squared `error`
     of each sample in units of the targets' variance [N]; the raw `prediction` [N, STATE_SIZE].
     """
-    learner = model.learner
+    learner, single = model.learner, model.config.single
     rates = learner.split(learner.rate().detach())
 
     def objective(robot: Tensor, terrain: Tensor, frames: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Any]:
         batch = model.normalise(Windows(frames, targets))
-        predicted = learner.predict(batch.x, torch.cat([robot, terrain]))
+        predicted = learner.predict(batch.x, robot + terrain if single else torch.cat([robot, terrain]))
         points = mask.sum().clamp_min(1e-12)
         loss = (learner.loss(predicted, batch.y) * mask).sum() / points
-        pull = 0.5 * learner.prior / points * (robot.square().sum() + terrain.square().sum())
+        held = 0.0 if single else terrain.square().sum()
+        pull = 0.5 * learner.prior / points * (robot.square().sum() + held)
         error = (predicted - batch.y).square().mean(-1)
         return loss + pull, (loss, error, predicted * model.target_std)
 
@@ -87,7 +88,7 @@ def adaptation(model: DynamicsModel) -> Callable[..., tuple[Tensor, ...]]:
 
     def step(frames: Tensor, targets: Tensor, mask: Tensor, robot: Tensor, terrain: Tensor) -> tuple[Tensor, ...]:
         (g_robot, g_terrain), (_, (loss, error, prediction)) = gradient(robot, terrain, frames, targets, mask)
-        return loss, g_robot * rates["robot"], g_terrain * rates["terrain"], error, prediction
+        return loss, g_robot * rates["robot"], g_terrain * rates.get("terrain", rates["robot"]), error, prediction
 
     return step
 
@@ -100,8 +101,7 @@ def example(model: DynamicsModel, count: int, seed: int = 0) -> tuple[Tensor, ..
     targets = model.target_std * torch.randn(count, STATE_SIZE, generator=random)
     mask = (torch.rand(count, generator=random) > 1 / 3).float()
     mask[0] = 1.0
-    robot = torch.randn(model.config.robot, generator=random) * 0.3
-    terrain = torch.randn(model.config.terrain, generator=random) * 0.3
+    robot, terrain = (torch.randn(size, generator=random) * 0.3 for size in model.context_sizes)
     return frames, targets, mask, robot, terrain
 
 
@@ -111,8 +111,10 @@ def export(model: DynamicsModel, info: ModelInfo, probes: list[dict[str, Any]], 
     Raises:
         ValueError: if they disagree by more than TOLERANCE.
     """
+    if model.config.torque:
+        raise ValueError(f"{path}: a model that takes joint torques cannot adapt in the field, train one without")
     model.requires_grad_(False)
-    inputs = example(model, 7)
+    inputs = example(model, 101)  # unlike any other size: the tracer takes equal sizes to be the same
     with _quiet():
         graph = make_fx(adaptation(model), tracing_mode="symbolic", _allow_non_fake_inputs=True)(*inputs)
         for node in graph.graph.nodes:
@@ -172,7 +174,7 @@ def metadata(model: DynamicsModel, info: ModelInfo, probes: list[dict[str, Any]]
         "control_dt": info.control_dt,
         "history": model.config.history,
         "frame": [{"name": name, "size": size} for name, size in FRAME],
-        "context": {"robot": model.config.robot, "terrain": model.config.terrain},
+        "context": dict(zip(("robot", "terrain"), model.context_sizes, strict=True)),
         "inner_rate": {"robot": info.inner_rate, "terrain": info.inner_rate},
         "inner_steps": info.inner_steps,
         "gradient": "of loss and prior, times the learned rate of every entry: context -= inner_rate * gradient",

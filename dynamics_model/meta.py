@@ -120,7 +120,7 @@ class Learner(nn.Module):
                 values = tuple(v - s * g for v, s, g in zip(values, sizes, gradients, strict=True))
             yield self.finish(values)
 
-    def adapt(self, support: Batch, steps: int = 1, **options) -> Any:
+    def adapt(self, support: Batch, steps: int = 1, **options: Any) -> Any:
         """Return what `steps` gradient steps on every task's own support loss lead to.
 
         Under `torch.no_grad()` the result is a constant; otherwise it can be differentiated with respect to the

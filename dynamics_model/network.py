@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dynamics_model.dataset import Windows
+from dynamics_model.dataset import TORQUE, Windows
 from dynamics_model.meta import Batch, ContextLearner
 from robots.frame import FRAME_SIZE, STATE_SIZE
 from robots.seal import PLACEHOLDER, intact, seal
@@ -34,6 +34,8 @@ class ModelConfig:
     Attributes:
         history: frames it sees, H.
         robot, terrain: sizes of the contexts.
+        torque: whether frames end with the measured joint torques.
+        single: one context instead of both, of their total size (CAVIA); a terrain's is what it adds to the robot's.
         hidden: widths of the hidden layers.
         loss: "squared" error, or "student": the likelihood of heavy-tailed errors with a learned scale per output,
             in which predictable outputs and moments count more than impacts.
@@ -45,10 +47,23 @@ class ModelConfig:
     history: int = 3
     robot: int = 8
     terrain: int = 8
+    torque: bool = False
+    single: bool = False
     hidden: tuple[int, ...] = (256, 256)
     loss: Literal["squared", "student"] = "student"
     freedom: float = 4.0
     prior: float = 1.0
+
+    @property
+    def frame_size(self) -> int:
+        """Number of values in a frame."""
+        return FRAME_SIZE + TORQUE[1] * self.torque
+
+    @property
+    def contexts(self) -> dict[str, int]:
+        """Sizes of the contexts that adaptation moves, by name."""
+        total = self.robot + self.terrain
+        return {"robot": total} if self.single else {"robot": self.robot, "terrain": self.terrain}
 
 
 class SquaredLoss(nn.Module):
@@ -159,21 +174,20 @@ class DynamicsModel(nn.Module):
         """Build an untrained model for data of zero mean and unit variance."""
         super().__init__()
         self.config = config
-        inputs, contexts = config.history * FRAME_SIZE, config.robot + config.terrain
-        network = ContextMLP(inputs, contexts, STATE_SIZE, config.hidden)
+        sizes = config.contexts
+        network = ContextMLP(config.history * config.frame_size, sum(sizes.values()), STATE_SIZE, config.hidden)
         loss = SquaredLoss() if config.loss == "squared" else StudentLoss(STATE_SIZE, config.freedom)
-        sizes = {"robot": config.robot, "terrain": config.terrain}
         prior = config.prior * loss.unit
         self.learner = ContextLearner(network, sizes, inner_rate=1.0, rate_per="entry", loss=loss, prior=prior)
-        self.register_buffer("frame_mean", torch.zeros(FRAME_SIZE))
-        self.register_buffer("frame_std", torch.ones(FRAME_SIZE))
+        self.register_buffer("frame_mean", torch.zeros(config.frame_size))
+        self.register_buffer("frame_std", torch.ones(config.frame_size))
         self.register_buffer("target_std", torch.ones(STATE_SIZE))
-        self.register_buffer("terrain_contexts", torch.zeros(terrains, config.terrain))
+        self.register_buffer("terrain_contexts", torch.zeros(terrains, self.context_sizes[1]))
 
     @torch.no_grad()
     def fit_normalizers(self, windows: Windows) -> None:
         """Set the normalizers from raw samples, noise included; a constant signal keeps its scale."""
-        frames = windows.frames.reshape(-1, FRAME_SIZE)
+        frames = windows.frames.reshape(-1, self.config.frame_size)
         targets = windows.targets.reshape(-1, STATE_SIZE)
         self.frame_mean.copy_(frames.mean(0))
         self.frame_std.copy_(_scale(frames))
@@ -185,9 +199,17 @@ class DynamicsModel(nn.Module):
         return Batch((windows.frames - mean) / std, windows.targets / self.target_std, windows.weight)
 
     def contexts(self, robot: Tensor, terrain: Tensor) -> Tensor:
-        """Return both contexts as one [B, C], from [B, robot] or [robot], and [B, terrain] or [terrain]."""
+        """Return what the network takes [B, C], from [B, robot] or [robot], and [B, terrain] or [terrain]."""
+        if self.config.single:
+            return robot + terrain
         batch = max(robot.shape[0] if robot.ndim == 2 else 1, terrain.shape[0] if terrain.ndim == 2 else 1)
         return torch.cat([robot.expand(batch, -1), terrain.expand(batch, -1)], -1)
+
+    @property
+    def context_sizes(self) -> tuple[int, int]:
+        """Sizes of a robot's and of a terrain's context."""
+        sizes = self.config.contexts
+        return sizes["robot"], sizes.get("terrain", sizes["robot"])
 
     def error(self, batch: Batch, context: Tensor) -> Tensor:
         """Return every task's mean squared error in units of the targets' variance, [B]."""

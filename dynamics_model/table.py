@@ -1,4 +1,4 @@
-"""Stage one: one free context per robot and per terrain, trained with the network by plain stochastic gradient."""
+"""Stage one: free contexts of all robots and terrains, trained with the network by plain stochastic gradient."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ class Table(nn.Module):
 
     A robot's context is a learned linear map of its true factors plus a free part of its own: the map is shared by all
     robots, so that a payload finds its direction long before a robot's own samples could show it. Held-out robots
-    and the field never see factors, only gradients.
+    and the field never see factors, only gradients. A single context is the same map, one vector for each terrain, and
+    a free part of each robot on each terrain.
     """
 
-    def __init__(self, data: Dataset, train: Tensor, robot: int, terrain: int, anchor: bool) -> None:
-        """Build contexts of the sizes `robot` and `terrain` for the rows `train`; `anchor` uses the true factors."""
+    def __init__(self, data: Dataset, train: Tensor, model: DynamicsModel, anchor: bool) -> None:
+        """Build contexts of the model's sizes for the rows `train`; `anchor` uses the true factors."""
         super().__init__()
+        robot, terrain = model.context_sizes
         values = readings(data)[2][train]
         known = (values - values.mean(0)) / values.std(0).clamp_min(1e-6)
         self.register_buffer("known", known if anchor else known[:, :0], persistent=False)
@@ -33,14 +35,30 @@ class Table(nn.Module):
         self.map = nn.Parameter(torch.randn(self.known.shape[1], robot) * spread)
         self.robot = nn.Parameter(torch.randn(len(train), robot) * (0.0 if anchor else 0.1))
         self.terrain = nn.Parameter(torch.randn(len(data.terrain_ids), terrain) * 0.1)
+        single = model.config.single
+        self.pair = nn.Parameter(torch.zeros(len(train), len(data.terrain_ids), robot)) if single else None
 
     def robots(self) -> Tensor:
-        """Return the contexts of all training robots [R, robot]."""
+        """Return the part of the contexts that all training robots have on every terrain [R, robot]."""
         return self.known @ self.map + self.robot
+
+    def contexts(self, robot: Tensor, terrain: Tensor) -> Tensor:
+        """Return what the network takes [B, C] for robots (positions in `train`) on terrains, [B] each."""
+        parts = self.robots()[robot], self.terrain[terrain]
+        return torch.cat(parts, -1) if self.pair is None else sum(parts) + self.pair[robot, terrain]
+
+    @torch.no_grad()
+    def split(self, flat: int) -> tuple[Tensor, Tensor]:
+        """Return the contexts of robots, single ones as on the terrain `flat`, and of terrains as a model has them."""
+        if self.pair is None:
+            return self.robots(), self.terrain.detach()
+        whole = self.robots()[:, None] + self.terrain + self.pair
+        return whole[:, flat], (whole - whole[:, flat, None]).mean(0)
 
     def penalty(self) -> Tensor:
         """Return the mean square of the free parts."""
-        return self.robot.square().mean() + self.terrain.square().mean()
+        free = (self.robot, self.terrain) if self.pair is None else (self.robot, self.terrain, self.pair)
+        return sum(part.square().mean() for part in free)
 
 
 def table_loss(
@@ -53,8 +71,7 @@ def table_loss(
     task = data.grid[train[robot], terrain]
     robot, terrain, task = robot[task >= 0], terrain[task >= 0], task[task >= 0]
     windows = model.normalise(data.sample(task, POINTS, noise=noise))
-    context = torch.cat([table.robots()[robot], table.terrain[terrain]], -1)
-    return model.learner.losses(windows, context).mean()
+    return model.learner.losses(windows, table.contexts(robot, terrain)).mean()
 
 
 class GridTasks(Tasks):

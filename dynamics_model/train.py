@@ -69,6 +69,7 @@ class TrainConfig:
         points: support and query transitions of a task in the second stage.
         resume: continue from the checkpoint in `output`.
         checkpoint_seconds: s between checkpoints.
+        patience: stop as by a signal after so long, s.
         quiet: show no progress.
     """
 
@@ -89,6 +90,7 @@ class TrainConfig:
     points: int = 256
     resume: bool = False
     checkpoint_seconds: float = 60.0
+    patience: float = math.inf
     quiet: bool = False
 
 
@@ -117,34 +119,38 @@ def run(config: TrainConfig) -> TrainResult:
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    trainer = Trainer(config, Dataset.read(config.dataset, config.model.history))
+    trainer = Trainer(config, Dataset.read(config.dataset, config.model.history, config.model.torque))
     return trainer.run()
 
 
 class Trainer:
     """One run: dataset, model, table, and how far it has come."""
 
-    def __init__(self, config: TrainConfig, data: Dataset) -> None:
-        """Build the model with its normalizers, or restore the checkpoint.
+    def __init__(self, config: TrainConfig, data: Dataset, split: tuple[Tensor, Tensor] | None = None) -> None:
+        """Build the model with its normalizers, or restore the checkpoint; `split` says who trains and who is held out.
 
         Raises:
             FileNotFoundError, ValueError: if there is nothing to resume, or it does not fit.
         """
         self.config, self.data = config, data
         self.terrain = data.terrain_index(config.flat)
-        self.train, self.held = data.split(config.held_out, config.seed, self.terrain)
+        self.train, self.held = split or data.split(config.held_out, config.seed, self.terrain)
         self.ground = Ground(data, self.train, self.held, self.terrain, config.noise)
         self.model = DynamicsModel(config.model, len(data.terrain_ids))
         tasks = data.grid[self.train]
         self.model.fit_normalizers(data.sample(tasks[tasks >= 0], 64, noise=config.noise))
-        self.table = Table(data, self.train, config.model.robot, config.model.terrain, config.anchor)
+        self.table = self.make_table()
         self.state: dict[str, Any] = {"stage": "table", "iteration": 0, "elapsed": 0.0, "history": [], "rates": {}}
         self.saved: dict[str, Tensor] = {}
-        self.stop = False
+        self.stop, self.began = False, time.monotonic()
         self.checkpoint = config.output / "checkpoint.safetensors"
         if config.resume:
             self.saved, self.state = load_checkpoint(self.checkpoint)
             restore(self.saved, self.modules, self.checkpoint)
+
+    def make_table(self) -> Table:
+        """Return the contexts of the first stage."""
+        return Table(self.data, self.train, self.model, self.config.anchor)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -178,11 +184,16 @@ class Trainer:
         if self.stop:
             return
         if stage.iterations:
-            self.model.terrain_contexts.copy_(self.table.terrain.detach())
-            condition(self.model, self.data, self.train, self.table.robots().detach(), config.noise)
-            if config.chains_stage.iterations:
-                self.model.learner.log_rate.data += math.log(CHAIN_RATE)
+            self.take_over()
         self._next("chains")
+
+    def take_over(self) -> None:
+        """Give the table's contexts to the model, in coordinates in which adaptation is well conditioned."""
+        contexts, terrains = self.table.split(self.terrain)
+        self.model.terrain_contexts.copy_(terrains)
+        condition(self.model, self.data, self.train, contexts, self.config.noise)
+        if self.config.chains_stage.iterations:
+            self.model.learner.log_rate.data += math.log(CHAIN_RATE)
 
     def _chains(self, progress: Progress) -> None:
         config, stage = self.config, self.config.chains_stage
@@ -227,6 +238,7 @@ class Trainer:
         everything = [p for group in optimizer.param_groups for p in group["params"]]
         bar = progress.add_task(name, total=1.0, loss="", note="")
         begun, before, written = time.monotonic(), self.state["elapsed"], time.monotonic()
+        deadline = self.began + self.config.patience
         smooth = None
         while not self.stop:
             self.state["elapsed"] = before + time.monotonic() - begun
@@ -246,6 +258,7 @@ class Trainer:
             progress.update(bar, completed=share, loss=f"loss {smooth:.4f}  {speed:.1f} it/s")
             if self.state["iteration"] % stage.validate_every == 0:
                 progress.update(bar, note=self._validate(name, smooth))
+            self.stop = self.stop or time.monotonic() > deadline
             if time.monotonic() - written > self.config.checkpoint_seconds:
                 self._save(optimizer)
                 written = time.monotonic()
@@ -260,8 +273,8 @@ class Trainer:
         if len(self.held) == 0:
             return ""
         if stage == "table":
-            rows, contexts = self.train, self.table.robots().detach()
-            self.model.terrain_contexts.copy_(self.table.terrain.detach())
+            rows, (contexts, terrains) = self.train, self.table.split(self.terrain)
+            self.model.terrain_contexts.copy_(terrains)
         else:
             rows, contexts = self._adapted(rounds=1, robots=64)
         figures = preview(self.model, self.ground, rows, contexts)
@@ -286,11 +299,7 @@ class Trainer:
 
     def _finish(self) -> TrainResult:
         config, data = self.config, self.data
-        steps, rate = 10, 0.5
-        validation: dict[str, Any] = {}
-        if len(self.held):
-            steps, rate = choose_steps(self.model, self.ground)
-            validation = judge(self.model, self.ground, steps, rate)
+        steps, rate, validation = self.judge()
         info = ModelInfo(
             robot=data.robot,
             robot_digest=data.robot_digest,
@@ -308,6 +317,13 @@ class Trainer:
         self.model.save(path, info)
         write_json(config.output / "history.json", self.state["history"])
         return TrainResult(path, validation, self.state["rates"])
+
+    def judge(self) -> tuple[int, float, dict[str, Any]]:
+        """Return the gradient steps and the multiple of the rates that adapt best, and figures of who is held out."""
+        if not len(self.held):
+            return 10, 0.5, {}
+        steps, rate = choose_steps(self.model, self.ground)
+        return steps, rate, judge(self.model, self.ground, steps, rate)
 
 
 def summary(figures: dict[str, Any]) -> str:

@@ -39,15 +39,20 @@ def condition(model: DynamicsModel, data: Dataset, robots: Tensor, contexts: Ten
         noise: sensor noise.
     """
     pick = torch.randperm(len(robots))[:64]
-    for name, reference in (("robot", contexts), ("terrain", model.terrain_contexts.clone())):
+    references = {"robot": contexts, "terrain": model.terrain_contexts.clone()}
+    if model.config.single:
+        references = {"robot": (contexts[:, None] + model.terrain_contexts).flatten(0, 1)}
+    for name, reference in references.items():
         column = torch.randint(len(data.terrain_ids), (len(pick),))
         task = data.grid[robots[pick], column]
         held = task >= 0
         batch = model.normalise(data.sample(task[held], 64, noise=noise))
-        both = torch.cat([contexts[pick[held]], model.terrain_contexts[column[held]]], -1)
+        both = model.contexts(contexts[pick[held]], model.terrain_contexts[column[held]])
         matrix, offset = precondition(model, batch, both, reference, name)
         if name == "robot":
             contexts = to_new(contexts, matrix, offset)
+        if model.config.single:
+            model.terrain_contexts.copy_(to_new(model.terrain_contexts, matrix, torch.zeros_like(offset)))
     return contexts
 
 

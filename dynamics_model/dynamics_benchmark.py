@@ -1,0 +1,200 @@
+"""`dmcm bench dynamics`: trains every contender with the same budget and compares what they predict and tell."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dynamics_model.comparison import SECONDS, Bench, errors, ridge_rows, rows_of
+from dynamics_model.contenders import METHODS, Method, Split, base_config, configure, split, train
+from dynamics_model.dataset import Dataset, SensorNoise
+from dynamics_model.disentangle import probes, spread
+from dynamics_model.network import DynamicsModel, ModelConfig
+from dynamics_model.train import TrainConfig, write_json
+
+HISTORIES, SIZES = (1, 3, 5), (4, 8)  # that `choose` tries, frames and entries of each context
+
+
+@dataclass
+class DynamicsBenchConfig:
+    """Compare dynamics models on the dataset of `dmcm collect`; the last 15 % of every log judge.
+
+    A method that is finished is kept, one that was interrupted goes on. Ctrl-C leaves a checkpoint.
+
+    Attributes:
+        dataset: folder of task files.
+        out: folder for the methods' models and figures.
+        methods: names; all by default.
+        budget: iterations of 4096 transitions for every method; one of chains counts as ten.
+        choose: first choose history and context size by short trainings, on validation robots.
+        history, context: without `choose`: frames, and entries of each context.
+        hidden: widths of the network.
+        stairs: the terrain to be climbed.
+        seconds: stop, with a checkpoint, after so long, s; 0 never does.
+        seed: of everything.
+        threads: torch threads.
+        json: file for the figures.
+    """
+
+    dataset: Path = Path("runs/data")
+    out: Path = Path("runs/dynamics_bench")
+    methods: tuple[str, ...] = ()
+    budget: int = 8000
+    choose: bool = False
+    history: int = 3
+    context: int = 8
+    hidden: tuple[int, ...] = (256, 256)
+    stairs: str = "stairs_13cm"
+    seconds: float = 0.0
+    seed: int = 0
+    threads: int = 2
+    json: Path | None = None
+
+
+def run(config: DynamicsBenchConfig) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Train and judge what is missing; yield each method with its figures, None for one that was interrupted.
+
+    Raises:
+        FileNotFoundError, ValueError: for an unusable dataset, an unknown method or terrain, or other settings before.
+    """
+    unknown = [name for name in config.methods if name not in METHODS]
+    if unknown:
+        raise ValueError(f"--methods {unknown[0]}: there is none, choose of {', '.join(METHODS)}")
+    began = time.monotonic()
+    chosen = _choose(config, began) if config.choose else {"history": config.history, "context": config.context}
+    if chosen is None:
+        yield "choose", None
+        return
+    size = chosen["context"]
+    model = ModelConfig(history=chosen["history"], robot=size, terrain=size, hidden=config.hidden)
+    for name in config.methods or METHODS:
+        figures = method_figures(config, METHODS[name], model, config.budget, config.out, began)
+        yield name, figures
+        if figures is None:
+            return
+
+
+def method_figures(
+    config: DynamicsBenchConfig, method: Method, model: ModelConfig, budget: int, out: Path, began: float
+) -> dict[str, Any] | None:
+    """Return a method's figures, from its file or by training and judging it; None if time is up."""
+    path = out / method.name / "figures.json"
+    settings = {"budget": budget, "seed": config.seed, "history": model.history, "context": model.robot}
+    settings["hidden"] = list(model.hidden)
+    if path.exists():
+        held = json.loads(path.read_text())
+        if held["settings"] != settings:
+            raise ValueError(f"{path} holds figures of other settings ({held['settings']}): give another --out")
+        return held
+    base = base_config(config.dataset, model, config.seed, config.threads)
+    data = _read(config, replace(model, history=method.history or model.history, torque=method.torque))
+    parts = split(data, config.seed)
+    training = configure(method, base, data, budget, out)
+    cpu = time.process_time()
+    if not (training.output / "model.safetensors").exists() and not _train(
+        config, method, training, data, parts, began
+    ):
+        return None
+    figures = {"settings": settings, **judged(config, method, training, data, parts)}
+    figures["cpu_seconds"] = round(time.process_time() - cpu, 1)  # of this call
+    write_json(path, figures)
+    return figures
+
+
+def _train(
+    config: DynamicsBenchConfig, method: Method, training: TrainConfig, data: Dataset, parts: Split, began: float
+) -> bool:
+    """Train a method until it is finished or time is up; return which."""
+    if config.seconds:
+        left = config.seconds - (time.monotonic() - began)
+        if left < 1.0:
+            return False
+        training = replace(training, patience=left)
+    return train(method, training, data, parts).model is not None
+
+
+def judged(
+    config: DynamicsBenchConfig, method: Method, training: TrainConfig, data: Dataset, parts: Split
+) -> dict[str, Any]:
+    """Return the rows and probes of a trained method."""
+    torch.manual_seed(config.seed)
+    bench = make_bench(config, training.output / "model.safetensors", data, parts, bool(method.known))
+    rows = rows_of(bench, method.name)
+    if method.name == "none":
+        rows += ridge_rows(bench)
+    told = {} if method.known else {"probes": probes(bench, method.name), "spread": spread(bench, method.name)}
+    size = sum(p.numel() for p in bench.model.learner.network.parameters())
+    return {"rows": rows, "parameters": size, "seconds_used": _used(bench), **told}
+
+
+def make_bench(config: DynamicsBenchConfig, path: Path, data: Dataset, parts: Split, known: bool) -> Bench:
+    """Return a trained model with what it is judged on."""
+    model, info = DynamicsModel.load(path)
+    model.requires_grad_(False)
+    columns = data.terrain_index("flat"), data.terrain_index(config.stairs)
+    return Bench(model, info, data, parts, *columns, SensorNoise(), known)
+
+
+def figures_of(config: DynamicsBenchConfig, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of all methods in one."""
+    settings = next(iter(found.values()))["settings"]
+    data = _read(config, ModelConfig(history=settings["history"]))
+    parts = split(data, config.seed)
+    return {
+        "rows": [row for one in found.values() for row in one["rows"]],
+        "probes": [row for one in found.values() for row in one.get("probes", ())],
+        "spread": [one["spread"] for one in found.values() if "spread" in one],
+        "training": [
+            {"method": n, "parameters": f["parameters"], "cpu_seconds": f["cpu_seconds"]} for n, f in found.items()
+        ],
+        "settings": settings,
+        "data": {
+            "robots": len(data.robot_ids),
+            "train": len(parts.train),
+            "validation": len(parts.validation),
+            **{f"test_{name}": len(rows) for name, rows in parts.test.items()},
+            "terrains": data.terrains,
+            "transitions": int(data.count.sum()),
+            "seconds_used": next(iter(found.values()))["seconds_used"],
+        },
+    }
+
+
+def _used(bench: Bench) -> dict[str, float]:
+    return {f"{s:g}": round(bench.transitions(s, bench.flat) * bench.data.control_dt, 2) for s in SECONDS}
+
+
+def _read(config: DynamicsBenchConfig, model: ModelConfig) -> Dataset:
+    return Dataset.read(config.dataset, model.history, model.torque)
+
+
+def _choose(config: DynamicsBenchConfig, began: float) -> dict[str, Any] | None:
+    """Return the history and context size that predict validation robots on stairs best after a short training."""
+    path = config.out / "choice.json"
+    if path.exists():
+        return json.loads(path.read_text())["chosen"]
+    method, tried = METHODS["table_anchor"], []
+    candidates = [(h, 8) for h in HISTORIES] + [(3, size) for size in SIZES if size != 8]
+    for history, size in candidates:
+        model = ModelConfig(history=history, robot=size, terrain=size, hidden=config.hidden)
+        data = _read(config, model)
+        parts, out = split(data, config.seed), config.out / "choose" / f"h{history}_c{size}"
+        training = configure(method, base_config(config.dataset, model, config.seed, config.threads), data, 1, out)
+        training = replace(training, table=replace(training.table, iterations=max(config.budget // 4, 1)))
+        done = (training.output / "model.safetensors").exists()
+        if not done and not _train(config, method, training, data, parts, began):
+            return None
+        bench = make_bench(config, training.output / "model.safetensors", data, parts, False)
+        found = bench.adapt(parts.validation, SECONDS[-1], bench.flat)
+        under = bench.under(found, bench.model.terrain_contexts[bench.stairs])
+        error = errors(bench, parts.validation, bench.stairs, under)
+        tried.append({"history": history, "context": size, **error})
+    best = min(tried, key=lambda one: one["error_25"])
+    write_json(path, {"tried": tried, "chosen": {"history": best["history"], "context": best["context"]}})
+    return {"history": best["history"], "context": best["context"]}

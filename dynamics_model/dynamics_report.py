@@ -1,0 +1,102 @@
+"""The tables of `dmcm bench dynamics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dynamics_model.sine_report import table
+
+LONGEST = 20.0
+SHOWN = ("payload", "kp_strength", "kd_strength", "weak_leg_rr", "terrain")
+PARTS = {"id": "in", "ood": "out of"}
+
+
+def line(figures: Mapping[str, Any]) -> str:
+    """Return the figures of one method as one short line."""
+    told = [
+        f"{row['context']} {row['error_1']:.4f}"
+        for row in figures["rows"]
+        if row["split"] == "id" and row["seconds"] in (0.0, LONGEST) and row["terrain"] != "flat"
+    ]
+    read = [f"{p['factor']} R2 {p['r2']:.2f}" for p in figures.get("probes", ()) if _robot(p) and p["split"] == "id"]
+    return ", ".join([*told, *read[:3]])
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """Return the tables: errors on flat ground and stairs, what seconds give, what contexts tell."""
+    data, settings = figures["data"], figures["settings"]
+    head = (
+        f"{data['robots']} robots: {data['train']} train, {data['validation']} validate, {data['test_id']} test inside "
+        f"the training ranges and {data['test_ood']} outside (more than 2 kg, or Kp below × 0.7); "
+        f"{len(data['terrains'])} terrains, {data['transitions']:,} transitions; {settings['budget']} iterations of "
+        "4096 transitions for each method, one of chains counted as ten; "
+        f"history {settings['history']}, context {settings['context']}, network {settings['hidden']}. "
+        f"Adapted on {data['seconds_used']['20']:g} s at most; judged on the last 15 % of each log."
+    )
+    return "\n\n".join([head, _errors(figures), _seconds(figures), _told(figures), _spread(figures)])
+
+
+def _errors(figures: Mapping[str, Any]) -> str:
+    """Return a table of errors after the longest walk, one and 25 steps ahead."""
+    columns = [("nominal", "flat"), ("adapted", "flat"), ("nominal", ""), ("raw", ""), ("swap", ""), ("on_terrain", "")]
+    titles = ["flat: nominal", "adapted", "stairs: nominal", "flat contexts", "swap", "adapted there"]
+    body = []
+    for method in _names(figures["rows"], "method"):
+        for part, told in PARTS.items():
+            cells = [_cell(figures["rows"], method, part, context, ground) for context, ground in columns]
+            body.append([method, f"{told} distribution", *cells])
+    return "Errors, one step / 25 steps ahead:\n\n" + table(["method", "robots", *titles], body)
+
+
+def _cell(rows: Sequence[Mapping[str, Any]], method: str, part: str, context: str, ground: str) -> str:
+    names = {context, "true"} if context == "nominal" else {context}
+    for row in rows:
+        there = (row["terrain"] == "flat") == (ground == "flat")
+        if row["method"] == method and row["split"] == part and row["context"] in names and there:
+            if row["seconds"] in (0.0, LONGEST):
+                far = "—" if row["error_25"] is None else f"{row['error_25']:.3f}"
+                return f"{row['error_1']:.4f} / {far}"
+    return "—"
+
+
+def _seconds(figures: Mapping[str, Any]) -> str:
+    rows = [row for row in figures["rows"] if row["context"] == "swap" and row["split"] == "id"]
+    seconds = sorted({row["seconds"] for row in rows})
+    body = []
+    for method in _names(rows, "method"):
+        mine = {row["seconds"]: row for row in rows if row["method"] == method}
+        body.append([method, *(f"{mine[s]['error_1']:.4f}" if s in mine else "—" for s in seconds)])
+    title = "One-step error on stairs by seconds of flat walking:"
+    return f"{title}\n\n" + table(["method", *(f"{s:g} s" for s in seconds)], body)
+
+
+def _told(figures: Mapping[str, Any]) -> str:
+    body = []
+    keys = dict.fromkeys((row["method"], row["split"], row["context"]) for row in figures["probes"])
+    for key in keys:
+        mine = {r["factor"]: r for r in figures["probes"] if (r["method"], r["split"], r["context"]) == key}
+        cells = [f"{mine[n]['r2']:.2f} ({mine[n]['median_error']:.2f})" if n in mine else "—" for n in SHOWN]
+        body.append([key[0], f"{PARTS[key[1]]} distribution", key[2], *cells])
+    title = "What a linear probe reads, R² (median error; of the terrain the share told wrong):"
+    return f"{title}\n\n" + table(["method", "robots", "context", *SHOWN], body)
+
+
+def _spread(figures: Mapping[str, Any]) -> str:
+    body = [
+        [
+            one["method"],
+            *(f"{one[n]:.2f}" if n in one else "—" for n in ("robot_within_between", "terrain_within_between")),
+        ]
+        for one in figures["spread"]
+    ]
+    title = "Variance of a factor's contexts within the factor (found with other partners) over that between factors:"
+    return f"{title}\n\n" + table(["method", "robot", "terrain"], body)
+
+
+def _robot(probe: Mapping[str, Any]) -> bool:
+    return probe["context"] != "terrain" and probe["factor"] in SHOWN[:3]
+
+
+def _names(rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(row[key] for row in rows))

@@ -1,0 +1,98 @@
+"""The contenders of the dynamics benchmark: trained, resumed and judged on a small world."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dynamics_model import comparison, dynamics_report
+from dynamics_model.contenders import METHODS, is_outside, split, true_contexts
+from dynamics_model.dataset import Dataset, SensorNoise, read_task
+from dynamics_model.dynamics_benchmark import DynamicsBenchConfig, figures_of, run
+
+NAMES = ("none", "true", "table_anchor", "table_cavia")
+
+
+@pytest.fixture(scope="module")
+def config(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench")
+    options = {"methods": NAMES, "budget": 12, "history": 2, "context": 3, "stairs": "stairs_10cm", "threads": 1}
+    return DynamicsBenchConfig(folder, out, hidden=(24,), **options)
+
+
+@pytest.fixture(scope="module")
+def found(config):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "POINTS", 16)
+        return dict(run(config))
+
+
+def test_nobody_trains_on_who_judges(folder):
+    data = Dataset.read(folder, 2)
+    parts = split(data, 0)
+    rows = [parts.train, parts.validation, *parts.test.values()]
+    assert len(torch.cat(rows).unique()) == sum(map(len, rows))
+    outside = is_outside(data)
+    assert outside[parts.test["ood"]].all() and not outside[torch.cat(rows[:3])].any()
+    assert 0 in parts.train
+
+
+def test_every_method_has_its_rows_and_what_knows_is_not_adapted(found):
+    contexts = {name: {row["context"] for row in figures["rows"]} for name, figures in found.items()}
+    assert contexts["true"] == {"true"} and "probes" not in found["true"]
+    assert contexts["table_anchor"] == {"nominal", "adapted", "swap", "raw", "on_terrain"}
+    assert {row["method"] for row in found["none"]["rows"]} == {"none", "ridge"}
+    for figures in found.values():
+        for row in figures["rows"]:
+            assert 0.0 < row["error_1"] < 2.0 and row["error_25"] > 0.0
+
+
+def test_probes_are_of_each_context_and_each_factor(found):
+    told = {(row["context"], row["factor"]) for row in found["table_anchor"]["probes"]}
+    assert {("robot", "payload"), ("robot", "terrain"), ("terrain", "kp_strength"), ("terrain", "terrain")} <= told
+    assert {row["context"] for row in found["table_cavia"]["probes"]} == {"single"}
+
+
+def test_what_is_finished_is_kept_and_other_settings_are_refused(config, found):
+    again = dict(run(config))
+    assert again == json.loads(json.dumps(found))
+    with pytest.raises(ValueError, match="other settings"):
+        list(run(replace(config, budget=41)))
+    with pytest.raises(ValueError, match="there is none"):
+        list(run(replace(config, methods=("magic",))))
+
+
+def test_time_that_is_up_leaves_a_checkpoint_to_go_on_from(config, tmp_path):
+    cut = replace(config, out=tmp_path, methods=("table",), seconds=1.5, budget=100_000)
+    assert list(run(cut)) == [("table", None)]
+    assert (tmp_path / "table" / "checkpoint.safetensors").exists()
+
+
+def test_the_report_shows_every_method(config, found):
+    text = dynamics_report.markdown(figures_of(config, found))
+    assert all(f"| {name} |" in text for name in (*NAMES, "ridge")) and "nan" not in text
+
+
+def test_true_contexts_tell_robots_and_terrains_apart(folder):
+    data = Dataset.read(folder, 2)
+    known, terrains = true_contexts(data, split(data, 0).train)
+    assert known.shape == (32, 3) and len(terrains.unique(dim=0)) == 3
+
+
+def test_torques_are_read_and_get_noise_but_are_not_predicted(tmp_path, folder):
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    source = sorted(folder.glob("task_*.safetensors"))[0]
+    signals = load_file(str(source))
+    with safe_open(str(source), framework="pt") as file:
+        header = file.metadata()
+    signals["torque"] = torch.full((len(signals["action"]), 12), 5.0)
+    path = tmp_path / "task_00000.safetensors"
+    save_file(signals, str(path), metadata=header)
+    data = Dataset([read_task(path, torque=True)], 2)
+    windows = data.sample(torch.tensor([0]), 50, noise=SensorNoise())
+    assert windows.frames.shape[-1] == 2 * 54 and windows.targets.shape[-1] == 30
+    torque = windows.frames[..., 42:54]
+    assert 0.2 < float((torque - 5.0).std()) < 0.4 and METHODS["table_anchor_torque"].torque
