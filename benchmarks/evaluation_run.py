@@ -1,0 +1,244 @@
+"""Runs an evaluation, round after round over all its cells, and sums up what their files hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.evaluation import (
+    EPISODES,
+    Cell,
+    Job,
+    Way,
+    folder_of,
+    parallel,
+    read_cell,
+    robot_seed,
+    run_round,
+    write_json,
+)
+from benchmarks.evaluation_contexts import Calibration, calibrate
+from reports.charts import wilson
+
+REACHED, LATE = "reached the goal", "time is up"
+WITHOUT = ("calibration:", "context refused:")  # how the cause of an episode begins that had no context to walk with
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to evaluate.
+
+    Attributes:
+        robot: its name.
+        models: folder with `calibration.onnx`, `<mode>.onnx`, banks and dynamics models, see `folder_of`.
+        out: folder for cells and contexts.
+        ways: to walk.
+        conditions, terrains: by name.
+        episodes: of every cell, rounded up to rounds.
+        seed: of everything.
+        workers: processes.
+    """
+
+    robot: str
+    models: Path
+    out: Path
+    ways: tuple[Way, ...]
+    conditions: tuple[str, ...]
+    terrains: tuple[str, ...]
+    episodes: int
+    seed: int
+    workers: int
+
+    @property
+    def rounds(self) -> int:
+        """How many there are."""
+        return math.ceil(self.episodes / EPISODES)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, in the order of tables."""
+        return [Cell(way, c, t) for c in self.conditions for t in self.terrains for way in self.ways]
+
+
+def available(models: Path, ways: Sequence[Way]) -> tuple[list[Way], dict[str, str]]:
+    """Return the ways whose files are there, and for the others what is missing.
+
+    Raises:
+        FileNotFoundError: if there is no way at all.
+    """
+    missing = {}
+    for way in ways:
+        wanted = [models / f"{way.mode}.onnx"]
+        if way.robot in ("nominal", "adapted"):
+            wanted.append(folder_of(models, way.mode) / "bank.safetensors")
+        if way.robot == "adapted":
+            wanted += [models / "calibration.onnx", folder_of(models, way.mode) / "dynamics.onnx"]
+        if absent := [path for path in wanted if not path.exists()]:
+            missing[way.name] = str(absent[0])
+    found = [way for way in ways if way.name not in missing]
+    if not found:
+        raise FileNotFoundError(f"no policy to evaluate in {models}: {next(iter(missing.values()))} is missing")
+    return found, missing
+
+
+def origin(setup: Evaluation, way: Way) -> dict[str, Any]:
+    """Return what the episodes of a way depend on, besides the code: files by their SHA-256, and the seed."""
+    files = {"policy": setup.models / f"{way.mode}.onnx"}
+    if way.robot in ("nominal", "adapted"):
+        files["bank"] = folder_of(setup.models, way.mode) / "bank.safetensors"
+    if way.robot == "adapted":
+        files["dynamics"] = folder_of(setup.models, way.mode) / "dynamics.onnx"
+        files["calibration"] = setup.models / "calibration.onnx"
+    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for name, path in files.items()}
+    return {"robot": setup.robot, "seed": setup.seed, **digests}
+
+
+def run(setup: Evaluation) -> Iterator[tuple[int, int, str]]:
+    """Run what is missing; yield (rounds of cells done, in all, what was done last)."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    origins = {way: origin(setup, way) for way in setup.ways}
+    held = {cell: read_cell(cell, setup.out, origins[cell.way]) for cell in setup.cells}
+    total = len(held) * setup.rounds
+    done = sum(str(number) in content["rounds"] for content in held.values() for number in range(setup.rounds))
+    yield done, total, "begin"
+    for number in range(setup.rounds):
+        missing = [cell for cell, content in held.items() if str(number) not in content["rounds"]]
+        contexts = yield from _contexts(setup, number, missing, done, total)
+        jobs = [
+            Job(setup.robot, setup.models, c.way, c.condition, c.terrain, number, setup.seed, contexts.get(c, {}))
+            for c in missing
+        ]
+        for job, episodes in parallel(run_round, jobs, setup.workers):
+            cell = Cell(job.way, job.condition, job.terrain)
+            held[cell]["rounds"][str(number)] = episodes
+            write_json(cell.path(setup.out), held[cell])
+            done += 1
+            won = sum(episode["success"] for episode in episodes)
+            yield done, total, f"{job.way.name}, {job.condition}, {job.terrain}: {won} of {EPISODES}"
+
+
+def _contexts(
+    setup: Evaluation, number: int, cells: list[Cell], done: int, total: int
+) -> Iterator[tuple[int, int, str]]:
+    """Walk and adapt to the robots of a round whose contexts are asked for; return by cell what was found."""
+    asked = {cell: cell.condition for cell in cells if cell.way.robot == "adapted"}
+    times = {way.mode: sorted({w.seconds for w in setup.ways if w.mode == way.mode}) for way in setup.ways}
+    modes = {cell.way.mode for cell in asked}
+    wanted = {mode: (folder_of(setup.models, mode), tuple(times[mode])) for mode in sorted(modes)}
+    found, jobs = {}, []
+    for condition in dict.fromkeys(asked.values()):
+        path = context_path(setup, condition, number)
+        if path.exists() and _serves(kept := json.loads(path.read_text()), wanted):
+            found[condition] = kept
+        else:
+            seed = robot_seed(setup.seed, number)
+            jobs.append(Calibration(setup.robot, setup.models, condition, seed, wanted))
+    for job, made in parallel(calibrate, jobs, setup.workers):
+        condition, found[job.condition] = job.condition, made
+        write_json(context_path(setup, condition, number), made)
+        yield done, total, f"calibrated: {condition}, robot {number}{': ' + made['fault'] if made['fault'] else ''}"
+    return {cell: found[condition] for cell, condition in asked.items()}
+
+
+def context_path(setup: Evaluation, condition: str, number: int) -> Path:
+    """Return the file of what calibrating gave, for a condition and a round."""
+    plain = "".join(c if c.isalnum() or c in ".-" else "_" for c in condition)
+    return setup.out / "contexts" / plain / f"{number:03d}.json"
+
+
+def _serves(kept: dict[str, Any], wanted: dict[str, tuple[Path, tuple[float, ...]]]) -> bool:
+    if kept["fault"]:
+        return True
+    return all(f"{s:g}" in kept["contexts"].get(mode, {}) for mode, (_, times) in wanted.items() for s in times)
+
+
+def rows(setup: Evaluation) -> list[dict[str, Any]]:
+    """Return one row for every cell that has episodes."""
+    made = []
+    for cell in setup.cells:
+        held = read_cell(cell, setup.out, origin(setup, cell.way))
+        numbers = sorted((n for n in held["rounds"] if int(n) < setup.rounds), key=int)
+        if numbers:
+            made.append(_row(setup, cell, [episode for n in numbers for episode in held["rounds"][n]]))
+    return made
+
+
+def _row(setup: Evaluation, cell: Cell, episodes: list[dict[str, Any]]) -> dict[str, Any]:
+    walked = [e for e in episodes if not e["cause"].startswith(WITHOUT)]
+    won, minutes = sum(e["success"] for e in episodes), sum(e["seconds"] for e in walked) / 60.0
+    falls = sum(e["cause"] not in (REACHED, LATE) for e in walked)
+    low, high = wilson(won, len(episodes))
+
+    def mean(name: str) -> float | None:
+        values = [e[name] for e in walked if e[name] is not None]
+        return float(np.mean(values)) if values else None
+
+    return {
+        "robot": setup.robot,
+        "mode": cell.way.name,
+        "condition": cell.condition,
+        "terrain": cell.terrain,
+        "successes": won,
+        "episodes": len(episodes),
+        "low": low,
+        "high": high,
+        "uncalibrated": len(episodes) - len(walked),
+        "tracking_error": mean("error"),
+        "falls_per_minute": falls / minutes if minutes else None,
+        "torque": mean("torque"),
+        "seed": setup.seed,
+    }
+
+
+def readings(setup: Evaluation) -> list[dict[str, Any]]:
+    """Return, by condition and mode, how often calibrating failed and what the probes read, a list of each value."""
+    made = []
+    for condition in setup.conditions:
+        paths = [context_path(setup, condition, number) for number in range(setup.rounds)]
+        kept = [json.loads(path.read_text()) for path in paths if path.exists()]
+        for mode in sorted({mode for one in kept for mode in one["readings"]}):
+            values = [one["readings"][mode] for one in kept if mode in one["readings"]]
+            names = sorted({name for one in values for name in one})
+            made.append(
+                {
+                    "condition": condition,
+                    "mode": mode,
+                    "walks": len(kept),
+                    "failed": len(kept) - len(values),
+                    "read": {name: [one[name] for one in values if name in one] for name in names},
+                }
+            )
+    return made
+
+
+def verify(setup: Evaluation, count: int) -> Iterator[dict[str, Any]]:
+    """Run `count` cells again with another seed, as many episodes as they have; yield both with whether they agree.
+
+    They agree if their 95 % intervals overlap.
+    """
+    first = rows(setup)
+    chosen = [first[i] for i in np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int)]
+    for row in chosen:
+        way = next(way for way in setup.ways if way.name == row["mode"])
+        again = replace(
+            setup,
+            out=setup.out / "verify",
+            ways=(way,),
+            conditions=(row["condition"],),
+            terrains=(row["terrain"],),
+            episodes=row["episodes"],
+            seed=setup.seed + 1,
+        )
+        for _ in run(again):
+            pass
+        second = rows(again)[0]
+        agrees = row["low"] <= second["high"] and second["low"] <= row["high"]
+        yield {"first": row, "second": second, "agrees": agrees}

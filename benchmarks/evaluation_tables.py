@@ -1,0 +1,198 @@
+"""Shows an evaluation: tables for the documentation, a CSV file, figures, and a report to look at."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import evaluate_report
+from benchmarks.evaluate_report import Condition, Count
+
+Rows = Sequence[Mapping[str, Any]]
+LABELS = {
+    "vanilla": "vanilla",
+    "history": "history",
+    "single_raw": "single, flat context as it is",
+    "single": "single, by arithmetic",
+    "multi_nominal": "multi, nominal robot",
+    "multi": "multi, adapted",
+    "oracle": "oracle",
+    "multi_flat": "multi, terrain context flat",
+    "multi_13cm": "multi, terrain context stairs 13 cm",
+    "multi_5s": "multi, 5 s",
+    "multi_10s": "multi, 10 s",
+    "multi_40s": "multi, 40 s",
+}
+PLACES = {"flat": "flat", "rough": "rough", **{f"stairs_{n}cm": f"stairs {n} cm" for n in (10, 13, 15, 17)}}
+
+
+def names(rows: Rows, key: str) -> list[str]:
+    """Return the values of a column, in the order in which they come."""
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def lookup(rows: Rows) -> dict[tuple[str, str, str], Mapping[str, Any]]:
+    """Return the rows by mode, condition and terrain."""
+    return {(row["mode"], row["condition"], row["terrain"]): row for row in rows}
+
+
+def share(row: Mapping[str, Any] | None) -> str:
+    """Return success with its 95 % interval, in percent; a star where robots could not be calibrated."""
+    if row is None:
+        return "—"
+    part = 100 * row["successes"] / row["episodes"]
+    mark = " *" if row["uncalibrated"] else ""
+    return f"{part:.0f} ({100 * row['low']:.0f}–{100 * row['high']:.0f}){mark}"
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """Return a table for every terrain, what is behind the stars, and how the robots walked."""
+    rows, parts = figures["rows"], []
+    found, conditions, modes = lookup(rows), names(rows, "condition"), names(rows, "mode")
+    for terrain in names(rows, "terrain"):
+        body = [[LABELS[mode], *(share(found.get((mode, c, terrain))) for c in conditions)] for mode in modes]
+        parts += [f"**{PLACES[terrain]}**: success in percent, 95 % interval", table(["", *conditions], body)]
+    counts = sorted({row["episodes"] for row in rows})
+    parts.append(f"{' to '.join(map(str, counts[:: max(len(counts) - 1, 1)]))} episodes a cell.")
+    if lost := {row["condition"]: row for row in rows if row["uncalibrated"]}:
+        told = ", ".join(f"{c} {r['uncalibrated']} of {r['episodes']} episodes" for c, r in lost.items())
+        parts.append(f"\\* counted as failed because the robot could not be calibrated: {told}.")
+    return "\n\n".join(parts)
+
+
+def walking(figures: Mapping[str, Any]) -> str:
+    """Return how the robots walked in every mode, mean over the conditions of a terrain."""
+    rows, body = figures["rows"], []
+    for mode in names(rows, "mode"):
+        for terrain in names(rows, "terrain"):
+            mine = [row for row in rows if (row["mode"], row["terrain"]) == (mode, terrain)]
+            columns = ("tracking_error", "falls_per_minute", "torque")
+            values = [[row[name] for row in mine if row[name] is not None] for name in columns]
+            shown = [f"{sum(v) / len(v):.2f}" if v else "—" for v in values]
+            body.append([LABELS[mode], PLACES[terrain], *shown])
+    return table(["", "terrain", "velocity error, m/s", "falls a minute", "joint torque, N m"], body)
+
+
+def read_from(figures: Mapping[str, Any]) -> str:
+    """Return what the probes read from the adapted contexts: median over the robots, and how many could not walk."""
+    shown = ("payload", "kp_strength", "kd_strength")
+    body = []
+    for one in figures["readings"]:
+        medians = [sorted(one["read"][name]) if one["read"].get(name) else [] for name in shown]
+        values = [f"{v[len(v) // 2]:.2f} ({v[0]:.2f}–{v[-1]:.2f})" if v else "—" for v in medians]
+        body.append([one["condition"], one["mode"], *values, f"{one['failed']} of {one['walks']}"])
+    head = ["robot", "model", "payload, kg", "Kp · strength", "Kd · strength", "walks that failed"]
+    return table(head, body)
+
+
+def context_use(figures: Mapping[str, Any]) -> str:
+    """Return how far a policy's actions move when a context is exchanged, in percent of their own spread."""
+    body = []
+    for one in figures["use"]:
+        places = {"robot contexts of the bank": one["robots"]}
+        places |= {f"terrain context {name}": part for name, part in one["terrains"].items()}
+        places |= {f"robots with much and with little {name}": part for name, part in one["factors"].items()}
+        body += [[one["mode"], what, f"{100 * part:.0f} %"] for what, part in places.items()]
+    return table(["policy", "exchanged, on stairs of 13 cm", "actions move by"], body)
+
+
+def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *body])
+
+
+def write_csv(rows: Rows, path: Path) -> None:
+    """Write all rows."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def plot(rows: Rows, path: Path) -> None:
+    """Draw success with its interval: a row of panels for each terrain, one panel for each condition."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    found, conditions, modes = lookup(rows), names(rows, "condition"), names(rows, "mode")
+    terrains = names(rows, "terrain")
+    size = (1.6 + 1.45 * len(conditions), 0.7 + (0.45 + 0.2 * len(modes)) * len(terrains))
+    figure, axes = plt.subplots(
+        len(terrains), len(conditions), figsize=size, squeeze=False, sharex=True, sharey=True, layout="constrained"
+    )
+    cividis = plt.get_cmap("cividis")
+    colors = {mode: cividis(0.05 + 0.9 * i / max(len(modes) - 1, 1)) for i, mode in enumerate(modes)}
+    for line, terrain in zip(axes, terrains, strict=True):
+        for axis, condition in zip(line, conditions, strict=True):
+            for place, mode in enumerate(modes):
+                row = found.get((mode, condition, terrain))
+                if row is None:
+                    continue
+                at = 100 * row["successes"] / row["episodes"]
+                axis.plot([100 * row["low"], 100 * row["high"]], [place, place], color=colors[mode], lw=2.5, alpha=0.6)
+                axis.plot(at, place, "o", color=colors[mode], ms=4.5, mec="black", mew=0.5)
+            axis.grid(axis="x", lw=0.4)
+            axis.tick_params(labelsize=7, length=0)
+            axis.spines[["top", "right", "left"]].set_visible(False)
+        line[0].set_ylabel(PLACES[terrain], fontsize=9)
+    for axis, condition in zip(axes[0], conditions, strict=True):
+        axis.set_title(condition, fontsize=9)
+    axes[0][0].set(xlim=(-3, 103), ylim=(len(modes) - 0.5, -0.5), yticks=range(len(modes)))
+    axes[0][0].set_yticklabels([LABELS[mode] for mode in modes])
+    figure.supxlabel("success, % (95 % interval)", fontsize=9)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def report(figures: Mapping[str, Any], path: Path, footer: str) -> None:
+    """Write the page to look at."""
+    rows = figures["rows"]
+    found, modes = lookup(rows), names(rows, "mode")
+    conditions = [
+        Condition(
+            condition,
+            PLACES[terrain],
+            {
+                LABELS[mode]: Count(row["successes"], row["episodes"])
+                for mode in modes
+                if (row := found.get((mode, condition, terrain)))
+            },
+        )
+        for terrain in names(rows, "terrain")
+        for condition in names(rows, "condition")
+    ]
+    lost = sum(row["uncalibrated"] for row in rows)
+    notes = [f"{lost} episodes count as failed because their robot could not be calibrated."] if lost else []
+    done = {
+        "Robot": rows[0]["robot"],
+        "Ways to walk": ", ".join(LABELS[mode] for mode in modes),
+        "Episodes": f"{sum(row['episodes'] for row in rows):,}",
+        "Seed": str(rows[0]["seed"]),
+    }
+    evaluate_report.write(
+        path, "Which policy climbs?", figures["verdict"], conditions, done=done, footer=footer, notes=notes
+    )
+
+
+def verdict(rows: Rows) -> str:
+    """Return what came out, over the stairs of 13 cm and more and all conditions but the nominal one."""
+    hard = [row for row in rows if row["condition"] != "nominal" and row["terrain"] in list(PLACES)[3:]]
+    totals = {}
+    for mode in names(hard, "mode"):
+        mine = [row for row in hard if row["mode"] == mode]
+        totals[mode] = sum(row["successes"] for row in mine) / sum(row["episodes"] for row in mine)
+    told = ", ".join(f"{LABELS[mode]} {part:.0%}" for mode, part in sorted(totals.items(), key=lambda item: -item[1]))
+    return f"On stairs of 13 cm and more, with robots that are not nominal: {told}." if totals else "No such cells."
+
+
+FROM_OOD = ("ood_walking", "ood_readings", "ood_use")
+FROM_RESULTS = {
+    "ood": lambda figures: f"{markdown(figures)}\n\n{figures['verdict']}",
+    "ood_terrain": markdown,
+    "ood_time": markdown,
+    **dict(zip(FROM_OOD, (walking, read_from, context_use), strict=True)),
+}

@@ -1,0 +1,181 @@
+"""The evaluation: what is run, kept, summed up and shown; one real round of ten episodes."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mujoco")
+
+import models
+import robots
+from benchmarks import evaluation_run, evaluation_tables
+from benchmarks.evaluation import (
+    CONDITIONS,
+    EPISODES,
+    MAIN,
+    STUDIES,
+    TERRAINS,
+    Job,
+    Way,
+    context_name,
+    course,
+    make_controller,
+    missing,
+    run_round,
+    true_bank,
+)
+from benchmarks.evaluation_run import Evaluation, available, rows, run, verify
+from cli import evaluate
+from deploy.context import load_bank
+from deploy.policy import OnnxPolicy
+
+SPEC = robots.load("go1")
+SHIPPED = models.path("go1")
+WAYS = tuple(way for way in MAIN if way.mode in ("vanilla", "multi"))
+
+
+@pytest.fixture
+def setup(tmp_path):
+    return Evaluation("go1", SHIPPED, tmp_path, WAYS, ("nominal", "+3 kg"), ("flat", "stairs_13cm"), 20, 0, 1)
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Let rounds succeed by rule, count them, and let the heavy robot fall while it calibrates."""
+    jobs = []
+
+    def round_(job):
+        jobs.append((job.condition, job.terrain, job.way.name, job.round))
+        cause = missing(job) if job.way.robot == "adapted" else ""
+        won = {"success": True, "cause": "reached the goal", "seconds": 6.0, "error": 0.2, "torque": 5.0}
+        fell = {"success": False, "cause": "tilted", "seconds": 3.0, "error": 0.4, "torque": 7.0}
+        lost = {"success": False, "cause": cause, "seconds": 0.0, "error": None, "torque": None}
+        return [lost] * EPISODES if cause else [won] * 8 + [fell] * 2
+
+    def calibrate(job):
+        fault = "tilted" if job.condition == "+3 kg" else ""
+        contexts = {mode: {f"{s:g}": [0.0] * 8 for s in times} for mode, (_, times) in job.wanted.items()}
+        read = {} if fault else {mode: {"payload": 0.1 * (job.seed + 1)} for mode in job.wanted}
+        return {"fault": fault, "contexts": {} if fault else contexts, "readings": read}
+
+    monkeypatch.setattr(evaluation_run, "run_round", round_)
+    monkeypatch.setattr(evaluation_run, "calibrate", calibrate)
+    return jobs
+
+
+def test_rounds_go_over_all_cells_in_turn_and_are_not_run_twice(setup, ran):
+    progress = run(setup)
+    for done, _, _ in progress:
+        if done == 15:
+            break
+    progress.close()
+    assert [job[3] for job in ran] == [0] * 12 + [1] * 3
+    *_, last = run(setup)
+    assert last[:2] == (24, 24) and len(ran) == len(set(ran)) == 24
+    assert list(run(setup)) == [(24, 24, "begin")]
+
+
+def test_robots_that_could_not_be_calibrated_count_as_failed_and_are_told(setup, ran):
+    list(run(setup))
+    found = {(row["mode"], row["condition"], row["terrain"]): row for row in rows(setup)}
+    lost, won = found["multi", "+3 kg", "flat"], found["multi", "nominal", "flat"]
+    assert (lost["successes"], lost["episodes"], lost["uncalibrated"]) == (0, 20, 20)
+    assert lost["torque"] is None and lost["falls_per_minute"] is None
+    assert (won["successes"], won["episodes"], won["uncalibrated"]) == (16, 20, 0)
+    assert won["low"] < 0.8 < won["high"] and won["falls_per_minute"] == pytest.approx(4 / (16 * 6 + 4 * 3) * 60)
+    assert found["multi_nominal", "+3 kg", "flat"]["uncalibrated"] == 0
+    text = evaluation_tables.markdown({"rows": rows(setup)})
+    assert "80 (58–92)" in text and "could not be calibrated: +3 kg 20 of 20" in text
+
+
+def test_cells_of_other_models_are_refused(setup, ran, tmp_path):
+    list(run(setup))
+    with pytest.raises(ValueError, match="give another --out"):
+        list(run(replace(setup, seed=1)))
+
+
+def test_a_second_run_with_another_seed_is_compared_by_intervals(setup, ran):
+    list(run(setup))
+    pairs = list(verify(setup, 3))
+    assert len(pairs) == 3 and all(pair["agrees"] for pair in pairs)
+    assert {pair["second"]["seed"] for pair in pairs} == {1} and pairs[0]["second"]["episodes"] == 20
+
+
+def test_the_command_writes_table_figure_and_report(ran, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "benchmarks.context_use.use", lambda *_: {"mode": "multi", "robots": 0.1, "terrains": {}, "factors": {}}
+    )
+    out, figures = tmp_path / "out", tmp_path / "ood.json"
+    evaluate.main(["--out", str(out), "--json", str(figures), "--episodes", "10", "--verify", "1", "--workers", "1"])
+    held = json.loads(figures.read_text())
+    row = held["rows"][0]
+    assert {"robot", "mode", "condition", "terrain", "successes", "episodes", "seed"} <= set(row)
+    assert len(held["rows"]) == len(CONDITIONS) * len(TERRAINS) * len(WAYS) and held["run"]["command"].startswith(
+        "dmcm evaluate"
+    )
+    with (out / "ood.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(held["rows"])
+    assert (out / "ood.png").stat().st_size > 10_000 and "Which policy climbs" in (out / "report.html").read_text()
+    for show in evaluation_tables.FROM_RESULTS.values():
+        assert "|" in show(held)
+
+
+@pytest.mark.parametrize(
+    "words", [["--ways", "magic"], ["--conditions", "+9 kg"], ["--terrains", "ice"], ["--episodes", "0"]]
+)
+def test_what_there_is_not_is_said(tmp_path, words):
+    with pytest.raises(ValueError, match=words[0]):
+        evaluate.main(["--out", str(tmp_path), *words])
+
+
+def test_policies_that_are_not_there_are_left_out(tmp_path):
+    found, left = available(SHIPPED, STUDIES["main"])
+    assert [way.name for way in found] == [way.name for way in WAYS] and left["single"].endswith("single.onnx")
+    with pytest.raises(FileNotFoundError, match="no policy to evaluate"):
+        available(tmp_path, STUDIES["main"])
+
+
+def test_all_ways_face_the_same_courses_and_each_seed_another():
+    for terrain in TERRAINS:
+        assert course(terrain, 3) == course(terrain, 3) and course(terrain, 3) != course(terrain, 4)
+    assert len(course("rough", 0).boxes) > 100 and not course("flat", 0).boxes
+
+
+def test_contexts_are_those_of_the_ground_or_of_the_way():
+    bank = load_bank(SHIPPED / "bank.safetensors", SPEC)
+    own, flat = Way("a", "multi"), Way("b", "multi", terrain="flat")
+    assert [context_name(bank, own, t) for t in ("flat", "rough", "stairs_17cm")] == ["flat", "rough_3", "stairs_13cm"]
+    assert context_name(bank, flat, "stairs_17cm") == "flat"
+
+
+def test_the_oracles_bank_holds_the_truth():
+    bank = true_bank(CONDITIONS["+1.5 kg"])
+    assert bank.nominal_robot[0] == pytest.approx(0.5) and not bank.nominal_robot[1:].any()
+    assert bank.terrain("stairs_17cm")[-1] == pytest.approx(1.0) and set(bank.terrains) == set(TERRAINS)
+
+
+def test_a_job_gets_the_context_of_its_seconds():
+    contexts = {"fault": "", "contexts": {"multi": {"5": [0.1] * 8, "20": "the walk's end ..."}}}
+    job = Job("go1", SHIPPED, Way("multi_5s", "multi", "adapted", 5.0), "nominal", "stairs_13cm", 0, 0, contexts)
+    made = make_controller(job, SPEC, OnnxPolicy.load(SHIPPED / "multi.onnx", SPEC))
+    assert np.allclose(made.contexts.robot, 0.1) and made.contexts.terrain_name == "stairs_13cm"
+    late = replace(job, way=Way("multi", "multi", "adapted", 20.0))
+    assert missing(late).startswith("calibration: the walk's end") and not run_round(late)[0]["success"]
+
+
+def test_a_round_on_flat_ground_is_walked(monkeypatch):
+    monkeypatch.setattr("benchmarks.evaluation.EPISODES", 1)
+    job = Job("go1", SHIPPED, Way("vanilla", "vanilla"), "nominal", "flat", 0, 0, {})
+    (found,) = run_round(job)
+    assert found["success"] and 5.0 < found["seconds"] < 20.0 and found["error"] < 0.4 and 1.0 < found["torque"] < 20.0
+    assert run_round(job) == [found]
+
+
+def test_out_is_a_folder_of_plain_names(setup):
+    assert all(
+        Path(cell.path(setup.out)).name.isascii() and " " not in cell.path(setup.out).name for cell in setup.cells
+    )
