@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cli.drivers import DriverName, Simulated, Wire
+from cli.drivers import DriverName, RobotName, Simulated, Wire
 
 if TYPE_CHECKING:
     from deploy.controller import Controller
@@ -32,6 +32,7 @@ class RunConfig(Simulated, Wire):
         context: the robot's context.json; the nominal robot's by default.
         terrain: name of the terrain's context.
         log: rosbag2 folder to write.
+        live: host, or host:port, that `dmcm view --live` may watch on; empty for nobody.
         replay: log for driver replay.
         fast: a simulation or a replay as fast as possible.
         rate: commands a second.
@@ -39,7 +40,7 @@ class RunConfig(Simulated, Wire):
         cpu: core to stay on.
     """
 
-    robot: Literal["go1", "go2"] = "go1"
+    robot: RobotName = "go1"
     driver: DriverName = "sim"
     script: str = ""
     teleop: Literal["none", "keys", "remote"] = "none"
@@ -48,6 +49,7 @@ class RunConfig(Simulated, Wire):
     context: Path | None = None
     terrain: str = "flat"
     log: Path | None = None
+    live: str = "127.0.0.1:7447"
     replay: Path | None = None
     fast: bool = False
     rate: float = 250.0
@@ -101,6 +103,7 @@ def _drive(config: RunConfig, controller: Controller, driver: RobotDriver, comma
     import signal
     from contextlib import nullcontext
 
+    from deploy.live import LivePublisher, address
     from deploy.log import LogWriter
     from deploy.loop import LATE_TICKS, run
     from deploy.operate import Operation
@@ -113,8 +116,10 @@ def _drive(config: RunConfig, controller: Controller, driver: RobotDriver, comma
     log = LogWriter(config.log, controller.spec, controller.provenance()) if config.log else None
     limit = 0 if config.fast and config.driver in ("sim", "replay") else LATE_TICKS
     keys = commands if isinstance(commands, Keyboard) else nullcontext()
+    live = LivePublisher(controller, address(config.live)) if config.live else None
     with log or nullcontext(), keys:
-        report = run(controller, driver, operation, log, None, Realtime(fifo=config.fifo, cpu=config.cpu), limit)
+        realtime = Realtime(fifo=config.fifo, cpu=config.cpu)
+        report = run(controller, driver, operation, log, None, realtime, limit, live)
     p99 = report.step_ms.get("p99", 0.0)
     print(f"{report.ticks} ticks, step p99 {p99:.2f} ms, {report.late} late ticks, {report.trips} faults")
     problem = report.fault or getattr(commands, "error", "") or report.log_error

@@ -12,6 +12,7 @@ import numpy as np
 
 from deploy.controller import Controller
 from deploy.driver import JointCommand, Operator, RobotDriver, StateLike
+from deploy.live import LivePublisher
 from deploy.log import LogWriter
 from deploy.realtime import Realtime, steady_memory
 
@@ -133,6 +134,7 @@ def run(
     record: Collection[str] | None = None,
     realtime: Realtime | None = None,
     late_limit: int = 0,
+    live: LivePublisher | None = None,
 ) -> LoopReport:
     """Drive the robot until `commands` returns None or something raises; leave it damped either way.
 
@@ -147,6 +149,7 @@ def run(
         record: states in which it is written; None is all.
         realtime: how the calling thread is scheduled meanwhile.
         late_limit: late ticks in a row that are a fault, such as `LATE_TICKS`; 0 where time is simulated.
+        live: who tells watchers of every policy tick.
 
     Raises:
         ValueError: if the driver's robot, joint order or rate is not the controller's, or `realtime` is not permitted.
@@ -174,6 +177,8 @@ def run(
                 overruns += took > driver.command_dt
                 if journal is not None:
                     journal.tick(state, command)
+                if live is not None and state is not None and controller.policy_tick:
+                    live.send(state, 1e3 * took)
                 driver.wait()
     finally:
         driver.write(controller.damping_command())
