@@ -71,14 +71,14 @@ def controller(robot: str, models: Path, policy: str, context: RobotContext | No
     return load_controller(robots.load(robot), models, policy, context, terrain, config)
 
 
-def calibration_walk(robot: FieldRobot, models: Path, log: Path) -> LoopReport:
-    """Stand up, walk the 20 s calibration motion on flat ground, and log it.
+def calibration_walk(robot: FieldRobot, models: Path, log: Path, walks: int = 1) -> LoopReport:
+    """Stand up, walk the 20 s calibration motion on flat ground, `walks` times, and log it.
 
     Raises:
         ValueError: if the robot faults on the way.
     """
     made = controller(robot.robot, models, "calibration.onnx", None, "flat")
-    done = False
+    done = 0
 
     def operator(control: Controller, state: StateLike | None) -> Operator | None:
         nonlocal done
@@ -86,8 +86,8 @@ def calibration_walk(robot: FieldRobot, models: Path, log: Path) -> LoopReport:
             raise ValueError(f"the robot faulted while calibrating: {control.fault}")
         if control.state == "passive":
             return Operator(event="stand_up")
-        if control.state == "stand" and not done:
-            done = True
+        if control.state == "stand" and done < walks:
+            done += 1
             return Operator(event="calibrate")
         return None if control.state == "stand" else Operator()
 
@@ -95,8 +95,8 @@ def calibration_walk(robot: FieldRobot, models: Path, log: Path) -> LoopReport:
         return run(made, robot, operator, writer, record={"calibrate"})
 
 
-def climb(job: TrialJob, watch: Callable[[FieldRobot], None] | None = None) -> TrialResult:
-    """Run one trial: stand up before the stairs, walk, and see; `watch` sees the robot five times a second."""
+def climb(job: TrialJob, watch: Callable[[FieldRobot], None] | None = None, period: float = 0.2) -> TrialResult:
+    """Run one trial: stand up before the stairs, walk, and see; `watch` sees the robot once a period, s."""
     spec = robots.load(job.robot)
     context = load_context(job.mode.context, spec) if job.mode.context else None
     made = controller(job.robot, job.models, job.mode.policy, context, job.terrain)
@@ -128,7 +128,7 @@ def climb(job: TrialJob, watch: Callable[[FieldRobot], None] | None = None) -> T
         walking += 1
         if walking % 10 == 0:
             result.path.append(np.round(robot.position - [trial.distance, 0.0, 0.0], 3).tolist())
-        if watch and walking % round(0.2 / COMMAND_DT) == 0:
+        if watch and walking % round(period / COMMAND_DT) == 0:
             watch(robot)
         ended = walking * COMMAND_DT > trial.time_limit
         return None if ended else Operator(velocity=trial.velocity(state.quaternion))

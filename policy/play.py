@@ -14,7 +14,7 @@ from tensordict import TensorDict
 import models
 import robots
 from policy import inference
-from policy.contexts import load_table
+from policy.contexts import load_table, true_table
 from policy.train import make_env
 from sim.config import EnvConfig
 from sim.env import QuadrupedEnv
@@ -50,16 +50,18 @@ def make(config: PlayConfig) -> QuadrupedEnv:
     """Return an environment of one robot in the wanted condition.
 
     Raises:
-        ValueError: if the level does not exist.
+        ValueError: if the terrain or the level does not exist.
     """
     if not 0 <= config.level < LEVELS:
         raise ValueError(f"level {config.level} does not exist: choose 0 to {LEVELS - 1}")
+    about = {} if config.agent in ("zero", "random") else inference.metadata(Path(config.agent))
     setup = EnvConfig(robot=config.robot, num_envs=1, threads=1, seed=config.seed, push_speed=0.0)
+    setup.history = about.get("history", 1)
+    setup.terrain.shares = {config.terrain: 1.0}
     bank = config.bank or models.path(config.robot) / "bank.safetensors"
-    spec = robots.load(config.robot)
-    table = load_table(bank, spec, WIDE) if bank.exists() else None
-    env = make_env(setup, table)
     factors = RobotFactors(payload=config.payload, kp_scale=config.kp_scale).as_array()[None]
+    table = load_table(bank, robots.load(config.robot), WIDE) if bank.exists() else None
+    env = make_env(setup, true_table(factors) if about.get("mode") == "oracle" else table)
     env.assign(np.array([KINDS.index(config.terrain)]), np.array([config.level]), factors, np.array([0.8]))
     return env
 
@@ -84,6 +86,17 @@ def frames(config: PlayConfig, seconds: float) -> Iterator[np.ndarray]:
         if step % every == 0:
             yield camera.picture(env.sim.snapshot(0, model, data)[1])
     camera.close()
+
+
+def poses(env: QuadrupedEnv, act: Callable[[TensorDict], torch.Tensor], seconds: float) -> Iterator[np.ndarray]:
+    """Yield the first robot's pose 25 times a second: position, m, quaternion, joints, rad, (19,)."""
+    sim = env.sim
+    every = round(1.0 / (25 * sim.control_dt))
+    for step, _ in enumerate(_run(act, env)):
+        if step * sim.control_dt >= seconds:
+            break
+        if step % every == 0:
+            yield torch.cat([sim.root_position[0], sim.root_quaternion[0], sim.joint_position[0]]).cpu().numpy()
 
 
 def show(config: PlayConfig) -> None:
