@@ -78,6 +78,7 @@ def test_packages_that_are_imported_are_declared():
 def test_only_what_needs_rclpy_imports_it(path):
     nodes = {
         *("adapt_action", "damp", "declare", "jitter", "links", "node", "simulated_robot", "stopping", "teleop_key"),
+        "view",
     }
     roots = {
         alias.name.split(".")[0] if isinstance(node, ast.Import) else (node.module or "").split(".")[0]

@@ -28,6 +28,7 @@ setup(
             "teleop_key = deploy_ros.teleop_key:main",
             "describe = deploy_ros.describe:main",
             "jitter = deploy_ros.jitter:main",
+            "view = deploy_ros.view:main",
         ],
     },
 )

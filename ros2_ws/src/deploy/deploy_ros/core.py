@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pkgutil import iter_modules
 
 ROOMS = ("robots", "deploy", "calibration")
 
@@ -21,3 +22,10 @@ def require(*more: str) -> None:
             f"`{sys.executable} -m pip install PATH_TO_THE_REPOSITORY`, or source the virtual environment that has it "
             "before `colcon build` (docs/ros2.md, 'The core')"
         )
+
+
+def robots() -> tuple[str, ...]:
+    """Return the names of the core's robots, none where the core is missing; imports nothing."""
+    found = find_spec("robots")
+    folders = iter_modules(found.submodule_search_locations) if found else ()
+    return tuple(sorted(folder.name for folder in folders if folder.ispkg))

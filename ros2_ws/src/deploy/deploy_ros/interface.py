@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deploy_ros import core
+
 NODE = "quadruped_controller"
 
 
@@ -185,7 +187,7 @@ ACTIONS = (
     ),
 )
 
-ROBOTS = ("go1", "go2")
+ROBOTS = core.robots()
 DRIVERS = ("topics", "unitree_dds", "unitree_udp")
 PARAMETERS = (
     Parameter("robot", "go2", "which robot", choices=ROBOTS),
