@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from cli.drivers import RobotName
 
 
 def control(arguments: Sequence[str]) -> None:
@@ -14,7 +16,7 @@ def control(arguments: Sequence[str]) -> None:
     from cli.record import check_output, write_figures
 
     def bench(
-        robot: Literal["go1", "go2"] = "go1",
+        robot: RobotName = "go1",
         model_dir: Path | None = None,
         steps: int = 20000,
         seconds: float = 20.0,
@@ -179,7 +181,7 @@ def soak(arguments: Sequence[str]) -> int:
     from cli.record import check_output, write_figures
 
     def bench(
-        robot: Literal["go1", "go2"] = "go1",
+        robot: RobotName = "go1",
         model_dir: Path | None = None,
         hours: float = 2.0,
         log: Path | None = None,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from cli.drivers import RobotName
 
 if TYPE_CHECKING:
     from deploy.controller import Controller
@@ -29,7 +31,7 @@ class WalkBenchConfig:
         json: file for the figures.
     """
 
-    robot: Literal["go1", "go2"] = "go2"
+    robot: RobotName = "go2"
     model_dir: Path | None = None
     policy: str = "vanilla.onnx"
     seconds: float = 60.0

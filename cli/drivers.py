@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
 
 if TYPE_CHECKING:
     from deploy.driver import RobotDriver
     from sim.field import FieldRobot
 
+
+def _known() -> Any:
+    """Return the type of a robot's name: the folders in `robots`."""
+    import robots
+
+    return Literal[robots.NAMES]
+
+
+def _default(values: str) -> str:
+    return f"(default: {values[2:-2]})"
+
+
+RobotName = Annotated[str, tyro.conf.arg(constructor_factory=_known, help_behavior_hint=_default)]
 DriverName = Literal["sim", "unitree_dds", "unitree_udp", "replay"]
 ROBOT_OF = {"unitree_dds": "go2", "unitree_udp": "go1"}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+
+from cli.drivers import RobotName
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class PreflightConfig:
         json: file for the figures.
     """
 
-    robot: Literal["go1", "go2"] = "go1"
+    robot: RobotName = "go1"
     model_dir: Path | None = None
     policy: Path = Path("multi.onnx")
     context: Path | None = None

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+
+from cli.drivers import RobotName
 
 
 @dataclass
@@ -25,7 +26,7 @@ class AllConfig:
         seed: of every stage.
     """
 
-    robot: Literal["go1", "go2"] = "go1"
+    robot: RobotName = "go1"
     out: Path = Path("runs/all")
     base_samples: float = 18e6
     samples: float = 16e6

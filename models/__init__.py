@@ -16,5 +16,8 @@ def path(robot: str) -> Path:
     if not robot.isidentifier() or not folder.is_dir():
         shipped = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("_"))
         others = f"there are some for {', '.join(shipped)}" if shipped else "there are none for any robot"
-        raise FileNotFoundError(f"no models are shipped for robot '{robot}': {others}")
+        raise FileNotFoundError(
+            f"no models are shipped for robot '{robot}', {others}: `dmcm train all --robot {robot}` makes them; give "
+            "their folder as --model-dir"
+        )
     return folder

@@ -1,10 +1,11 @@
 """Robots: one folder per robot with its constants, and what every room needs to know about them."""
 
 from importlib import import_module
+from pkgutil import iter_modules
 
 from robots.spec import RobotSpec
 
-NAMES = ("go1", "go2")
+NAMES = tuple(sorted(module.name for module in iter_modules(__path__) if module.ispkg))  # every folder is a robot
 
 
 def load(name: str) -> RobotSpec:

@@ -4,10 +4,12 @@ import pytest
 import robots
 from robots.joints import LEGS
 
-# The makers' figures, kg: trunk, hip, thigh, calf, foot without rotors; total with 12 rotors.
-ROTOR = 0.089
-LINKS = {"go1": (5.204, 0.591, 0.920, 0.136, 0.06), "go2": (6.921, 0.678, 1.152, 0.154, 0.04)}
-TOTAL = {"go1": 13.10, "go2": 16.09}
+# The makers' figures, kg: a rotor, if it is named by itself; trunk, hip, thigh, calf, foot without it; the total.
+MAKERS = {
+    "a1": (0.0, (6.0, 0.696, 1.013, 0.166, 0.06), 13.74),
+    "go1": (0.089, (5.204, 0.591, 0.920, 0.136, 0.06), 13.10),
+    "go2": (0.089, (6.921, 0.678, 1.152, 0.154, 0.04), 16.09),
+}
 
 
 @pytest.fixture(params=robots.NAMES)
@@ -15,13 +17,11 @@ def spec(request):
     return robots.load(request.param)
 
 
-def test_masses_are_the_makers(spec):
-    trunk, hip, thigh, calf, foot = LINKS[spec.name]
-    assert spec.mass == pytest.approx(TOTAL[spec.name], rel=0.01)
-    assert spec.trunk.mass - 4 * ROTOR == pytest.approx(trunk, rel=0.01)
-    assert spec.hip.mass - ROTOR == pytest.approx(hip, rel=0.01)
-    assert spec.thigh.mass - ROTOR == pytest.approx(thigh, rel=0.01)
-    assert (spec.calf.mass, spec.foot.mass) == (pytest.approx(calf, rel=0.01), pytest.approx(foot, rel=0.01))
+@pytest.mark.parametrize("name", MAKERS)
+def test_masses_are_the_makers(name):
+    spec, (rotor, links, total) = robots.load(name), MAKERS[name]
+    ours = (spec.trunk.mass - 4 * rotor, spec.hip.mass - rotor, spec.thigh.mass - rotor, spec.calf.mass, spec.foot.mass)
+    assert ours == pytest.approx(links, rel=0.01) and spec.mass == pytest.approx(total, rel=0.01)
 
 
 def test_inertias_are_those_of_solid_bodies(spec):
@@ -58,5 +58,5 @@ def test_digest_tells_robots_apart_and_is_stable():
 
 
 def test_unknown_robot_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="go1, go2"):
+    with pytest.raises(ValueError, match="a1, go1, go2"):
         robots.load("spot")
