@@ -27,8 +27,8 @@ def readings_text(readings: Sequence[Mapping[str, Any]]) -> str:
         rows.append(
             (
                 reading["name"],
-                _quantity(reading["value"], reading["unit"]) if known else "unknown",
-                _quantity(reading["median_error"], reading["unit"].removesuffix("x")) if known else "",
+                quantity(reading["value"], reading["unit"]) if known else "unknown",
+                quantity(reading["median_error"], reading["unit"].removesuffix("x")) if known else "",
                 f"+- {reading['spread']:.2f}" if known else "",
                 f"{reading['r2']:.2f}",
             )
@@ -41,7 +41,7 @@ def torques_text(readings: Sequence[Mapping[str, Any]]) -> str:
     rows = [("", "reading", "this log")]
     for reading in readings:
         if reading["name"] not in LEGS:
-            value = _quantity(reading["value"], reading["unit"])
+            value = quantity(reading["value"], reading["unit"])
             rows.append((reading["name"], value, f"+- {reading['spread']:.2f}"))
     rows.append(("legs", weak_leg(readings), ""))
     return _aligned(rows)
@@ -66,10 +66,15 @@ def plain(context: Mapping[str, Any]) -> str:
     for name, label in (("payload", "payload"), ("kp_strength", "stiffness"), ("kd_strength", "damping")):
         reading = torques.get(name) or probes.get(name)
         if reading:
-            parts.append(f"{label} {_quantity(reading['value'], reading['unit'])}")
+            parts.append(f"{label} {quantity(reading['value'], reading['unit'])}")
     if torques:
         parts.append(f"legs {weak_leg(list(torques.values()))}")
     return ", ".join(parts) or "nothing that can be said in plain words"
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a value with its unit, as people write it."""
+    return f"x {value:.2f}" if unit == "x" else f"{value:.2f} {unit}".rstrip()
 
 
 def text(result: Result) -> str:
@@ -100,10 +105,6 @@ def text(result: Result) -> str:
             else f"Wrote {result.out} in {result.seconds:.2f} s",
         ]
     )
-
-
-def _quantity(value: float, unit: str) -> str:
-    return f"x {value:.2f}" if unit == "x" else f"{value:.2f} {unit}".rstrip()
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

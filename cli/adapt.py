@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from cli.drivers import RobotName
 from cli.record import check_output, write_figures
 
 
@@ -12,18 +13,19 @@ def main(arguments: Sequence[str]) -> None:
     import tyro
 
     import models
-    from calibration import RefusedError, Topics, run
+    from calibration import RefusedError, Topics, report_page, run
     from calibration.report import checks_text, text
 
     usual = Topics()
 
     def adapt(
         log: tyro.conf.Positional[Path],
-        robot: str = "go1",
+        robot: RobotName = "go1",
         out: Path = Path("context.json"),
         model_dir: Path | None = None,
         terrain: str = "flat",
         seed: int = 0,
+        report: Path | None = None,
         json: Path | None = None,
         topics: Topics = usual,
     ) -> None:
@@ -36,10 +38,12 @@ def main(arguments: Sequence[str]) -> None:
             model_dir: folder with dynamics.onnx and bank.safetensors; the shipped models of the robot by default.
             terrain: the bank's name of the ground that was walked on.
             seed: of the bootstrap that estimates the uncertainty.
+            report: HTML file for a report to show.
             json: file for the figures.
             topics: where the log holds what is needed.
         """
         check_output(json)
+        check_output(report)
         command = ["adapt", *arguments]
         typed = shlex.join(["dmcm", *command])
         folder = model_dir or models.path(robot)
@@ -50,6 +54,8 @@ def main(arguments: Sequence[str]) -> None:
                 print(checks_text(refusal.checks))
             raise
         print(text(result))
+        if report is not None:
+            print(f"report: {report_page.write(report, result, log, folder, topics=topics)}")
         write_figures(json, result.figures(), command, seed)
 
     tyro.cli(adapt, prog="dmcm adapt", args=arguments)

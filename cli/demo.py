@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from cli.record import check_output, write_figures
+from cli.drivers import RobotName
+from cli.record import check_output, commit, write_figures
 
 
 @dataclass
@@ -29,7 +31,7 @@ class DemoConfig:
         json: file for the figures.
     """
 
-    robot: Literal["go1", "go2"] = "go1"
+    robot: RobotName = "go1"
     payload: float = 1.5
     kp_scale: float = 0.7
     rise: float = 0.17
@@ -67,10 +69,10 @@ def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
     """Run calibration, adaptation and trials; return the figures."""
     import models
     import robots
+    from benchmarks import demo_report
     from benchmarks.trials import COMMAND_DT, calibration_walk
     from calibration import run as adapt
     from calibration.report import text
-    from cli import demo_report
     from sim.factors import RobotFactors
     from sim.field import FieldRobot
 
@@ -83,7 +85,7 @@ def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
     report = calibration_walk(FieldRobot(spec, factors, seed=config.seed, command_dt=COMMAND_DT), folder, log)
     print(f"   logged to {log}, controller step p99 {report.step_ms['p99']:.2f} ms\n")
     print("2. find the robot's context in the log ...", flush=True)
-    result = adapt(log, spec.name, context, folder, command=" ".join(["dmcm", *command]), seed=config.seed)
+    result = adapt(log, spec.name, context, folder, command=shlex.join(["dmcm", *command]), seed=config.seed)
     print(text(result))
     print(f"\n3. climb {config.steps} steps of {100 * config.rise:g} cm, {config.trials} trials each ...", flush=True)
     trials = _climb(config, folder, factors, context)
@@ -98,7 +100,19 @@ def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
         },
         "seconds": time.perf_counter() - start,
     }
-    page = demo_report.write(config.out, spec, folder, config, figures, trials, _film(config, folder, factors, context))
+    replay = _replay(config, folder, factors, context)
+    page = demo_report.write(
+        config.out / "report.html",
+        spec,
+        folder,
+        log,
+        result.context,
+        figures,
+        trials,
+        film=() if replay else _film(config, folder, factors, context),
+        replay=replay,
+        footer=f"{shlex.join(['dmcm', *command])}; seed {config.seed}, commit {commit()}",
+    )
     print(f"\nreport: {page}   ({figures['seconds']:.0f} s)")
     return figures
 
@@ -148,6 +162,22 @@ def _climb(config: DemoConfig, folder: Path, factors: Any, context: Path) -> dic
     return trials
 
 
+def _replay(config: DemoConfig, folder: Path, factors: Any, context: Path) -> str:
+    """Return the first trial with the adapted context in 3-D, as an HTML document; "" where viser is not installed."""
+    try:
+        from viewer.page import FPS, Pose, document
+    except ImportError:
+        return ""
+    import robots
+    from benchmarks.trials import climb
+
+    job = _jobs(config, folder, factors, context)[0]
+    poses: list[Pose] = []
+    climb(job, lambda robot: poses.append(Pose.of(robot.data.qpos)), 1.0 / FPS)
+    spec = robots.load(config.robot)
+    return document(spec, poses, lambda stage: stage.terrain(job.trial.boxes), config.payload) if poses else ""
+
+
 def _film(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list[Any]:
     """Return pictures of the first trial with the adapted context; none where there is no GL."""
     from benchmarks.trials import climb
@@ -176,16 +206,13 @@ def _print_table(trials: dict[str, list[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    what = {
-        "adapted": "contexts: adapted robot, stairs",
-        "nominal": "contexts: nominal robot, stairs",
-        "vanilla": "no contexts (domain randomization)",
-    }
+    from benchmarks.demo_report import WHAT
+
     table = Table("policy", "", "on top", "mean time", "most common end otherwise")
     for name, mine in trials.items():
         won = [t.seconds for t in mine if t.success]
         lost = [t.cause for t in mine if not t.success]
         end = max(set(lost), key=lost.count) if lost else ""
         seconds = f"{sum(won) / len(won):.1f} s" if won else ""
-        table.add_row(name, what[name], f"{len(won)} of {len(mine)}", seconds, end)
+        table.add_row(name, WHAT[name], f"{len(won)} of {len(mine)}", seconds, end)
     Console().print(table)

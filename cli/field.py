@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from cli.drivers import DriverName, Simulated, Wire
+from cli.drivers import DriverName, RobotName, Simulated, Wire
 from cli.record import check_output, write_figures
 
 if TYPE_CHECKING:
@@ -51,10 +51,11 @@ class FieldConfig(Simulated, Wire):
         jitter: how long preflight watches this machine's timing, s.
         fast: a simulation as fast as possible instead of in real time.
         rate: commands a second.
+        report: HTML file for a report to show; beside the walk's log by default.
         json: file for the figures.
     """
 
-    robot: Literal["go1", "go2"] = "go1"
+    robot: RobotName = "go1"
     driver: DriverName = "sim"
     log: Path | None = None
     contexts: Path = Path("contexts")
@@ -69,6 +70,7 @@ class FieldConfig(Simulated, Wire):
     jitter: float = 2.0
     fast: bool = False
     rate: float = 200.0
+    report: Path | None = None
     json: Path | None = None
 
 
@@ -78,6 +80,7 @@ def main(arguments: Sequence[str]) -> int:
 
     config = tyro.cli(FieldConfig, prog="dmcm field", args=arguments)
     check_output(config.json)
+    check_output(config.report)
     if not 0.0 <= config.walk <= LONGEST:
         raise ValueError(f"--walk {config.walk:g} is out of range: give 0 to {LONGEST:g} s")
     if config.list or config.undo:
@@ -110,9 +113,12 @@ def _from_log(config: FieldConfig, typed: str) -> dict[str, Any]:
     from calibration import find
     from calibration.store import ContextStore
 
-    result = find(config.log, config.robot, config.model_dir or models.path(config.robot), command=typed)
+    folder = config.model_dir or models.path(config.robot)
+    result = find(config.log, config.robot, folder, command=typed)
     store = ContextStore(config.contexts, config.robot, config.serial or result.context["log"]["serial"])
     _show(result)
+    if config.report is not None:
+        _report(config.report, result, config.log, folder)
     accepted = _ask(config, store)
     path = store.save(result.context) if accepted else None
     print(f"kept as {path}" if path else "not kept; the context in use stays")
@@ -138,6 +144,7 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
             raise ValueError(f"{routine.problem}; nothing was saved, the context in use stays")
         result = routine.adapt(log, typed, config.seed)
         _show(result)
+        _report(config.report or Path(f"{log}.html"), result, log, models_dir)
         figures = {"robot_seconds": routine.seconds, "step_ms": report.step_ms, **result.figures()}
         if not _ask(config, store):
             print("not kept; the context in use stays")
@@ -219,6 +226,7 @@ def _drive(
     record: Any,
 ) -> LoopReport:
     """Run the loop; the first Ctrl-C cancels gently where that is possible, the next one damps."""
+    from deploy.live import LivePublisher
     from deploy.loop import LATE_TICKS, run
 
     asked: list[int] = []
@@ -232,7 +240,8 @@ def _drive(
     before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         simulated = config.driver == "sim" and config.fast
-        return run(made, driver, commands, log, record, late_limit=0 if simulated else LATE_TICKS)
+        limit = 0 if simulated else LATE_TICKS
+        return run(made, driver, commands, log, record, late_limit=limit, live=LivePublisher(made))
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
@@ -264,6 +273,12 @@ def _show(result: Result) -> None:
     print(f"\n{text(result)}\n")
     print(f"In plain words: {plain(result.context)}.")
     print(f"Prediction error {error['before']:.4f} before, {error['after']:.4f} after.")
+
+
+def _report(path: Path, result: Result, log: Path, folder: Path) -> None:
+    from calibration import report_page
+
+    print(f"Report: {report_page.write(path, result, log, folder, 'Field adaptation')}")
 
 
 def _ask(config: FieldConfig, store: ContextStore) -> bool:

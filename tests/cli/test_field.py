@@ -15,7 +15,9 @@ def log(tmp_path_factory):
     assert main(["field", *options, "--json", str(folder / "field.json")]) == 0
     figures = json.loads((folder / "field.json").read_text())
     assert figures["accepted"] and 20.0 < figures["robot_seconds"] < 60.0
-    return next((folder / "logs").iterdir())
+    (page,) = (folder / "logs").glob("*.html")
+    assert "Field adaptation" in page.read_text() and page.with_suffix("").is_dir()
+    return page.with_suffix("")
 
 
 def test_a_log_from_elsewhere_is_kept_listed_and_undone(log, tmp_path, capsys):
