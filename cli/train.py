@@ -1,18 +1,41 @@
 """`dmcm train policy|dynamics`: train a locomotion policy, or the dynamics model with all that is made from it."""
 
 from collections.abc import Sequence
+from pathlib import Path
+
+POLICY = (
+    "Train a locomotion policy with rsl_rl's PPO. --config FILE takes a YAML or JSON file of these options, such as a "
+    "run's config.json or what `dmcm import-legged-gym` writes; options given beside it win. --sim and "
+    "--isaacgym-python are short for --env.sim and --env.isaacgym-python."
+)
+
+SHORT = {"--sim": "--env.sim", "--isaacgym-python": "--env.isaacgym-python"}
 
 
 def policy(arguments: Sequence[str]) -> None:
     """Train a policy and name its checkpoint."""
+    import argparse
+
     import tyro
 
+    from policy import config_file
     from policy.config import PolicyConfig
 
-    config = tyro.cli(PolicyConfig, prog="dmcm train policy", args=arguments)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, prog="dmcm train policy")
+    parser.add_argument("--config", type=Path)
+    given, options = parser.parse_known_args(list(arguments))
+    default = config_file.read(given.config) if given.config else PolicyConfig()
+    options = [SHORT.get(word, word) for word in options]
+    config = tyro.cli(PolicyConfig, prog="dmcm train policy", description=POLICY, default=default, args=options)
+    from cli.record import commit
+    from policy import distributed, runs
     from policy.train import run
 
-    print(f"wrote {run(config)}")
+    origin = runs.Origin.now(["dmcm", "train", "policy", *arguments], commit())
+    checkpoint = run(config, origin)
+    if distributed.rank() == 0:
+        more = " (with more --samples)" if runs.read(config.run).finished else ""
+        print(f"wrote {checkpoint}\ngo on with{more}: {origin.resume()}")
 
 
 def dynamics(arguments: Sequence[str]) -> None:

@@ -9,14 +9,15 @@ import torch
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint that a training run wrote.
+    """Return the content of a checkpoint that a training run wrote; of a run's folder, the newest one's.
 
     Raises:
         FileNotFoundError: if there is none.
         ValueError: if the file is not a checkpoint, or damaged.
     """
+    path = newest(path) or path
     if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}: give a model_<samples>.pt of a run")
+        raise FileNotFoundError(f"no checkpoint at {path}: give a run's folder, or a model_<samples>.pt in it")
     try:
         state = torch.load(path, weights_only=True)
         missing = {"actor_state_dict", "critic_state_dict", "samples", "levels"} - set(state)
@@ -25,3 +26,9 @@ def read(path: Path) -> dict[str, Any]:
     if missing:
         raise ValueError(f"{path} is not a policy's checkpoint ({', '.join(sorted(missing))} missing)")
     return state
+
+
+def newest(run: Path) -> Path | None:
+    """Return the checkpoint of the most samples in a run's folder, or None."""
+    found = sorted(run.glob("model_*.pt"), key=lambda path: int(path.stem.split("_")[1]))
+    return found[-1] if found else None

@@ -7,15 +7,15 @@ import io
 import os
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rsl_rl.runners import OnPolicyRunner
 
-from policy import checkpoint, warm_start
+from policy import checkpoint, distributed, warm_start
+from policy.monitor import Monitor, Snapshot
 from sim.env import ContextTable, QuadrupedEnv
 
 CRITIC_WARM_UP = 30  # iterations in which a new critic learns what a given actor is worth
@@ -26,7 +26,7 @@ class Runner(OnPolicyRunner):
 
     def __init__(self, env: QuadrupedEnv, config: dict, log_dir: str | None = None) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
-            super().__init__(env, config, log_dir)
+            super().__init__(env, config, log_dir, str(env.device))
         self.samples = self._critic_only = 0
         self._stopping = False
 
@@ -36,29 +36,44 @@ class Runner(OnPolicyRunner):
 
     def learn_samples(self, samples: int) -> Path:
         """Train until `samples` environment steps have been taken in all and return the last checkpoint."""
-        per_iteration = self.cfg["num_steps_per_env"] * self.env.num_envs
+        per_iteration = self.cfg["num_steps_per_env"] * self.env.num_envs * self.gpu_world_size
         self._stopping = False
         self.env.episode_length_buf = torch.randint_like(self.env.episode_length_buf, int(self.env.max_episode_length))
         obs = self.env.get_observations()
         self.alg.train_mode()
+        if self.is_distributed:
+            self.alg.broadcast_parameters()
         with contextlib.redirect_stdout(io.StringIO()):
             self.logger.init_logging_writer()
-        console = Console()
-        with _progress(console) as progress:
-            task = progress.add_task("train", total=samples, completed=self.samples, status="")
-            plain = not console.is_terminal
-            while self.samples < samples and not self._stopping:
+        run = Path(self.logger.log_dir)
+        with Monitor(run, samples, hidden=self.gpu_global_rank > 0) as monitor, self._rescue():
+            while self.samples < samples and not distributed.anyone(self._stopping, self.device):
                 obs, seconds = self._iterate(obs)
                 self.samples += per_iteration
-                status = self._status(per_iteration / sum(seconds))
-                progress.update(task, completed=self.samples, status=status)
-                if plain and self.current_learning_iteration % 20 == 0:
-                    console.print(f"{self.samples / 1e6:8.2f} M  {status}")
+                monitor.show(self._snapshot(sum(seconds), per_iteration))
                 if self.current_learning_iteration % self.cfg["save_interval"] == 0:
                     self.save_checkpoint()
         path = self.save_checkpoint()
         self.logger.stop_logging_writer()
         return path
+
+    def _configure_multi_gpu(self) -> None:
+        """Join the processes that torchrun has started; rsl_rl knows those on GPUs only."""
+        if self.device != "cpu" or distributed.world_size() == 1:
+            super()._configure_multi_gpu()
+            return
+        self.is_distributed, self.gpu_world_size = True, distributed.world_size()
+        self.cfg["multi_gpu"] = distributed.join_on_cpu()
+        self.gpu_global_rank = self.cfg["multi_gpu"]["global_rank"]
+        self.gpu_local_rank = self.cfg["multi_gpu"]["local_rank"]
+
+    @contextlib.contextmanager
+    def _rescue(self) -> Iterator[None]:
+        """Save what has been learned when the simulator ends, and say so with its error."""
+        try:
+            yield
+        except OSError as problem:
+            raise OSError(f"{problem}; what was learned is in {self.save_checkpoint()}: go on with --resume") from None
 
     def _iterate(self, obs: Any) -> tuple[Any, tuple[float, float]]:
         """Collect one rollout and learn from it; return the next observations and seconds (collect, learn)."""
@@ -95,25 +110,31 @@ class Runner(OnPolicyRunner):
         self.current_learning_iteration += 1
         return obs, seconds
 
-    def _status(self, speed: float) -> str:
-        env, buffer = self.env, self.logger.rewbuffer
-        reward = statistics.mean(buffer) if buffer else 0.0
-        length = statistics.mean(self.logger.lenbuffer) * env.sim.control_dt if buffer else 0.0
-        falls, stairs = self._recent.get("Episode/falls", 0.0), env.curriculum.mean_level("stairs")
-        std = float(self.alg.get_policy().output_std.detach().mean())
-        return (
-            f"reward {reward:6.2f}  episode {length:4.1f} s  falls {falls:4.0%}  stairs {stairs:3.1f}  "
-            f"std {std:4.2f}  {speed:6.0f} samples/s"
+    def _snapshot(self, seconds: float, samples: int) -> Snapshot:
+        """Return what the last iteration was like, which took `seconds` for its samples."""
+        rewards, lengths = self.logger.rewbuffer, self.logger.lenbuffer
+        return Snapshot.of(
+            self._recent,
+            [kind for kind, share in self.env.cfg.terrain.shares.items() if share > 0.0],
+            iteration=self.current_learning_iteration,
+            samples=self.samples,
+            seconds=seconds,
+            samples_per_s=samples / seconds,
+            reward=statistics.mean(rewards) if rewards else 0.0,
+            episode_s=statistics.mean(lengths) * self.env.sim.control_dt if lengths else 0.0,
+            std=float(self.alg.get_policy().output_std.detach().mean()),
         )
 
     def save_checkpoint(self) -> Path:
-        """Write a checkpoint of tensors and plain numbers, atomically."""
+        """Write a checkpoint of tensors and plain numbers, atomically; of several processes, the first one does."""
         path = Path(self.logger.log_dir) / f"model_{self.samples}.pt"
+        if self.gpu_global_rank > 0:
+            return path
         state = {
             **self.alg.save(),
             "iteration": self.current_learning_iteration,
             "samples": self.samples,
-            "levels": torch.from_numpy(self.env.curriculum.level),
+            "levels": self.env.curriculum.level.cpu(),
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)
@@ -141,12 +162,11 @@ class Runner(OnPolicyRunner):
         """
         state = warm_start.read(path)
         actor, wanted = state["actor_state_dict"], self.alg.get_policy().state_dict()
-        new = wanted["mlp.0.weight"].shape[1] - actor["mlp.0.weight"].shape[1]
-        if new < 0 or (new and contexts is None):
-            inputs = actor["mlp.0.weight"].shape[1]
-            raise ValueError(f"{path} takes {inputs} inputs, this policy {inputs + new}: give its --mode and --bank")
-        if new and contexts is not None:
-            _widen(actor, new, contexts)
+        inputs, needed = actor["mlp.0.weight"].shape[1], wanted["mlp.0.weight"].shape[1]
+        if inputs != needed:
+            warm_start.widen(actor, self.cfg["obs_groups"]["actor"], self.env.cfg.history, contexts)
+        if actor["mlp.0.weight"].shape[1] != needed:
+            raise ValueError(f"{path} takes {inputs} inputs, this policy {needed}: give its --mode and --bank")
         whole = "critic_state_dict" in state
         self.alg.load({**state, "actor_state_dict": {**wanted, **actor}}, {"actor": True, "critic": whole}, True)
         if whole:
@@ -157,30 +177,5 @@ class Runner(OnPolicyRunner):
     def _restore_levels(self, levels: torch.Tensor) -> None:
         curriculum = self.env.curriculum
         if len(levels) == len(curriculum.level):
-            curriculum.level[:] = levels.numpy()
+            curriculum.level[:] = levels.to(curriculum.level.device)
             self.env.restart()
-
-
-def _widen(actor: dict[str, torch.Tensor], new: int, contexts: ContextTable) -> None:
-    """Give an actor `new` more inputs, the contexts: at zero weight, normalised over those of the table."""
-    banks = (contexts.robot_contexts, contexts.terrain_contexts.reshape(-1, contexts.terrain_contexts.shape[-1]))
-    mean = torch.cat([torch.from_numpy(bank.mean(axis=0)) for bank in banks]).float()[None]
-    std = torch.cat([torch.from_numpy(bank.std(axis=0)) for bank in banks]).float()[None]
-    zeros = torch.zeros(actor["mlp.0.weight"].shape[0], new)
-    actor["mlp.0.weight"] = torch.cat([actor["mlp.0.weight"], zeros], dim=1)
-    for key, extra in (("_mean", mean), ("_var", std.square()), ("_std", std)):
-        actor[f"obs_normalizer.{key}"] = torch.cat([actor[f"obs_normalizer.{key}"], extra], dim=1)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.percentage:5.1f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[status]}"),
-        console=console,
-        disable=not console.is_terminal,
-    )

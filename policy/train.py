@@ -6,47 +6,61 @@ import json
 import os
 import signal
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import robots
+from policy import distributed, runs
+from policy.checkpoint import newest as newest_checkpoint
 from policy.config import PolicyConfig
-from policy.contexts import load_table
+from policy.contexts import contexts_for
+from policy.modes import ACTOR_GROUPS, NEEDS_BANK
 from policy.runner import Runner
+from policy.runs import Origin
+from sim import backends
 from sim.config import EnvConfig
 from sim.env import ContextTable, QuadrupedEnv
-from sim.factors import RANGES
-from sim.mujoco_backend import MujocoSimulator
-from sim.terrain import TerrainWorld
+from sim.terrain import TerrainWorld, used_kinds
 
-ACTOR_GROUPS = {"none": ["proprioception"], "multi": ["proprioception", "robot_context", "terrain_context"]}
+WRITERS = {"tensorboard": "tensorboard", "wandb": {"class_name": "WandbLogWriter", "project_name": "dmcm"}}  # rsl_rl's
 
 
 def make_env(config: EnvConfig, contexts: ContextTable | None = None) -> QuadrupedEnv:
-    """Return the environment on the default simulator."""
+    """Return the environment on the simulator that it names."""
     spec = robots.load(config.robot)
-    sim = MujocoSimulator(spec, TerrainWorld(config.terrain.seed), config.num_envs, config.threads)
-    return QuadrupedEnv(config, spec, sim, contexts)
+    world = TerrainWorld(config.terrain.seed, used_kinds(config.terrain.shares))
+    return QuadrupedEnv(config, spec, backends.make(config, spec, world), contexts)
 
 
 def make_runner(config: PolicyConfig, env: QuadrupedEnv) -> Runner:
     """Return PPO on the environment; seeds torch."""
-    torch.manual_seed(config.seed)
-    np.random.seed(config.seed)
-    return Runner(env, config.ppo.as_rsl_rl(ACTOR_GROUPS[config.mode]), log_dir=str(config.run))
+    torch.manual_seed(config.seed + distributed.rank())
+    np.random.seed(config.seed + distributed.rank())
+    setup = {**config.ppo.as_rsl_rl(ACTOR_GROUPS[config.mode]), "logger": WRITERS[config.logger]}
+    return Runner(env, setup, log_dir=str(config.run))
 
 
-def run(config: PolicyConfig) -> Path:
+def run(config: PolicyConfig, origin: Origin | None = None) -> Path:
     """Train as configured and return the newest checkpoint.
+
+    Args:
+        config: of the training.
+        origin: what was typed, where and when, for the record in the run's folder.
 
     Raises:
         ValueError: if the mode has no bank, or the run exists and neither resumes nor is empty.
         FileNotFoundError: if there is nothing to resume or to start from.
+        ModuleNotFoundError: if the logger is not installed.
     """
-    if config.mode == "multi" and config.bank is None:
-        raise ValueError("mode 'multi' needs a context bank: give --bank models/<robot>/bank.safetensors")
+    if config.logger == "wandb" and find_spec("wandb") is None:
+        raise ModuleNotFoundError("No module named 'wandb'", name="wandb")
+    if config.mode in NEEDS_BANK and config.bank is None:
+        raise ValueError(f"mode '{config.mode}' needs a context bank: give --bank models/<robot>/bank.safetensors")
+    if config.mode == "history" and config.history < 2:
+        raise ValueError(f"mode 'history' needs at least 2 frames, not {config.history}: give --history 10")
     existing = newest_checkpoint(config.run)
     if existing and not config.resume:
         raise ValueError(f"{config.run} already holds {existing.name}: give --resume, or another --run")
@@ -55,23 +69,19 @@ def run(config: PolicyConfig) -> Path:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     torch.set_num_threads(config.torch_threads)
     config.run.mkdir(parents=True, exist_ok=True)
-    config.env.seed = config.seed
-    contexts = (
-        load_table(config.bank, robots.load(config.env.robot), RANGES[config.env.factors]) if config.bank else None
-    )
+    config.env.seed = config.seed + distributed.rank()
+    config.env.device = distributed.device(config.env.device)
+    config.env.history = config.history if config.mode == "history" else 1
+    contexts = contexts_for(config)
     env = make_env(config.env, contexts)
     runner = make_runner(config, env)
     if existing:
         runner.load(str(existing))
     elif config.init:
         runner.start_from(config.init, contexts)
-    (config.run / "config.json").write_text(json.dumps(asdict(config), indent=1, default=str))
+    if distributed.rank() == 0:
+        record = {**asdict(config), "origin": origin and asdict(origin)}
+        (config.run / runs.CONFIG).write_text(json.dumps(record, indent=1, default=str))
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: runner.stop())
     return runner.learn_samples(int(config.samples))
-
-
-def newest_checkpoint(run: Path) -> Path | None:
-    """Return the checkpoint of the most samples in a run, or None."""
-    found = sorted(run.glob("model_*.pt"), key=lambda path: int(path.stem.split("_")[1]))
-    return found[-1] if found else None

@@ -8,45 +8,14 @@ import pytest
 
 pytest.importorskip("rsl_rl")
 import torch
-from safetensors.numpy import save_file
 
 import robots
 from policy import inference
-from policy.config import PolicyConfig
 from policy.contexts import load_table
 from policy.export import ExportConfig, export
 from policy.train import make_env, make_runner, newest_checkpoint, run
-from sim.config import EnvConfig
-from sim.factors import FACTOR_NAMES, FACTOR_UNITS, NARROW, WIDE
-
-SPEC = robots.load("go1")
-TERRAINS = ["flat", "rough_3", "slope_3", "stairs_5cm", "stairs_13cm", "blocks_4"]
-
-
-def config(folder, samples=2 * 24 * 8, **changes):
-    return PolicyConfig(run=folder, samples=samples, torch_threads=1, env=EnvConfig(num_envs=8, threads=1), **changes)
-
-
-def make_bank(path, robot="go1", terrains=TERRAINS, ranges=WIDE):
-    rng = np.random.default_rng(0)
-    meta = {
-        "schema": 1,
-        "kind": "bank",
-        "robot": robot,
-        "robot_digest": SPEC.digest(),
-        "dynamics_digest": "0123456789abcdef",
-        "factor_names": list(FACTOR_NAMES),
-        "factor_units": [FACTOR_UNITS[n] for n in FACTOR_NAMES],
-        "terrains": terrains,
-    }
-    arrays = {
-        "robot_contexts": rng.standard_normal((40, 8)),
-        "robot_factors": np.concatenate([ranges.sample(rng, 20), NARROW.sample(rng, 20)]),
-        "terrain_contexts": rng.standard_normal((len(terrains), 8)),
-        "nominal_robot": np.zeros(8),
-    }
-    save_file({k: v.astype(np.float32) for k, v in arrays.items()}, path, metadata={"dmcm": json.dumps(meta)})
-    return path
+from sim.factors import NARROW, WIDE
+from tests.helpers_policy import SPEC, config, make_bank
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +107,7 @@ def test_a_start_from_a_policy_that_sees_more_is_refused(trained, tmp_path):
         run(config(tmp_path / "less", init=newest_checkpoint(tmp_path / "multi")))
 
 
-@pytest.mark.parametrize("mode", ["none", "multi"])
+@pytest.mark.parametrize("mode", ["vanilla", "multi"])
 def test_export_agrees_with_torch_for_any_batch(trained, tmp_path, mode):
     bank = make_bank(tmp_path / "bank.safetensors")
     changes = {"mode": "multi", "bank": bank} if mode == "multi" else {}
@@ -162,7 +131,7 @@ def test_the_controller_takes_what_training_exports(trained, tmp_path):
     out = tmp_path / "policy.onnx"
     export(ExportConfig(newest_checkpoint(trained), out))
     policy = OnnxPolicy.load(out, SPEC)
-    assert policy.mode == "none"
+    assert policy.mode == "vanilla"
     with pytest.raises(ValueError):
         OnnxPolicy.load(out, robots.load("go2"))
 
@@ -179,7 +148,8 @@ def test_a_damaged_checkpoint_is_said(tmp_path, content):
 
 def test_export_in_the_wrong_mode_is_refused(trained, tmp_path):
     with pytest.raises(ValueError, match="give the mode"):
-        export(ExportConfig(newest_checkpoint(trained), tmp_path / "x.onnx", mode="multi"))
+        bank = make_bank(tmp_path / "bank.safetensors")
+        export(ExportConfig(newest_checkpoint(trained), tmp_path / "x.onnx", mode="multi", bank=bank))
     assert not (tmp_path / "x.onnx").exists()
 
 
