@@ -29,15 +29,6 @@ def states() -> str:
     return "\n".join(rows)
 
 
-def diagram() -> str:
-    """Return the states as a Mermaid diagram; `damping`, which is allowed everywhere, and faults are left out."""
-    lines = ["```mermaid", "stateDiagram-v2", "  [*] --> passive"]
-    for name, row in STATES.items():
-        lines += [f"  {name} --> {to}: {event}" for event, to in row.on.items() if event != "damping"]
-        lines += [f"  {name} --> {row.done}: done"] if row.done else []
-    return "\n".join([*lines, "```"])
-
-
 def guards() -> str:
     """Return the table of guards."""
     rows = ["| guard | trips at | after | blocks `reset` |", "|---|---|---|---|"]
@@ -132,5 +123,5 @@ def soak(figures: dict[str, Any]) -> str:
     )
 
 
-FROM_CODE = {"states": states, "diagram": diagram, "guards": guards}
+FROM_CODE = {"states": states, "guards": guards}
 FROM_RESULTS = {"control": budget, "faults": faults, "standup": standup, "soak": soak}

@@ -13,11 +13,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import field_report, ros2
-from benchmarks.runtime_report import FROM_CODE, FROM_RESULTS
-from dynamics_model import discovery_benchmark, sine_report
+from benchmarks import (
+    evaluation_tables,
+    field_report,
+    parity_report,
+    ros2,
+    runtime_report,
+    sim_bench,
+    state_diagram,
+    terrain_report,
+    view_report,
+)
+from dynamics_model import discovery_benchmark, dynamics_report, sine_report
 
 ROOT = Path(__file__).parents[1]
+FROM_CODE = {**runtime_report.FROM_CODE, **terrain_report.FROM_CODE}
+REPORTS = (runtime_report, field_report, sim_bench, parity_report, view_report)
+FROM_RESULTS = {name: table for report in REPORTS for name, table in report.FROM_RESULTS.items()}
 RESULTS = ROOT / "docs" / "results"
 DOCUMENTS = (
     ROOT / "README.md",
@@ -29,7 +41,12 @@ DOCUMENTS = (
     ROOT / "docs" / "field.md",
     ROOT / "docs" / "runtime.md",
     ROOT / "docs" / "ros2.md",
+    ROOT / "docs" / "add_robot.md",
+    ROOT / "docs" / "terrains.md",
+    ROOT / "docs" / "simulators.md",
+    ROOT / "docs" / "viewer.md",
 )
+DRAWINGS = {ROOT / "docs" / "images" / "states.svg": state_diagram.svg}
 
 
 def demo(figures: dict[str, Any]) -> str:
@@ -178,17 +195,25 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench_meta": meta,
     "sine": sine,
     "discovery": discovery,
-    "discovery_three": discovery,
+    "dynamics": lambda figures: f"{dynamics_report.markdown(figures)}\n\n{_origin(figures)}",
+    **{
+        name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}"
+        for name, made in evaluation_tables.FROM_RESULTS.items()
+    },
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
     "dds_soak": dds_soak,
     "go2_walk": walk,
+    "a1_walk": walk,
+    "a1_from_go1": walk,
     **{
-        name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}"
-        for name, made in {**FROM_RESULTS, **field_report.FROM_RESULTS}.items()
+        name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}" for name, made in FROM_RESULTS.items()
     },
 }
-FILES = {"bench_control": "control"}  # a table whose file has another name
+FILES = {
+    "bench_control": "control",
+    **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
+}  # a table whose file has another name
 
 
 def fill(text: str) -> str:
@@ -214,7 +239,9 @@ def fill(text: str) -> str:
 
 
 def main() -> None:
-    """Fill every document."""
+    """Fill every document, and draw what is drawn from the code."""
+    for path, draw in DRAWINGS.items():
+        path.write_text(draw(), encoding="utf-8")
     for path in DOCUMENTS:
         path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
 

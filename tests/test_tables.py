@@ -18,7 +18,13 @@ def tables():
 def test_documents_hold_what_the_result_files_say(tables):
     for path in tables.DOCUMENTS:
         text = path.read_text(encoding="utf-8")
-        assert "<!-- results:" in text and tables.fill(text) == text, f"{path}: run python benchmarks/tables.py"
+        assert "<!-- results:" in text or "<!-- code:" in text, path
+        assert tables.fill(text) == text, f"{path}: run python benchmarks/tables.py"
+
+
+def test_drawings_show_what_the_code_says(tables):
+    for path, draw in tables.DRAWINGS.items():
+        assert path.read_text(encoding="utf-8") == draw(), f"{path}: run python benchmarks/tables.py"
 
 
 def test_results_say_where_they_come_from(tables):

@@ -75,4 +75,4 @@ def test_a_short_soak(tmp_path):
 def test_tables_from_the_code():
     for made in runtime_report.FROM_CODE.values():
         assert len(made().splitlines()) > 8
-    assert "| **fault** |" in runtime_report.states() and "walk --> stop: stand" in runtime_report.diagram()
+    assert "| **fault** |" in runtime_report.states()
