@@ -64,3 +64,19 @@ def discovery(arguments: Sequence[str]) -> None:
     figures = run(config, print)
     print(table(figures))
     write_figures(config.json, figures, ["bench", "discovery", *arguments], config.seed)
+
+
+def parity(arguments: Sequence[str]) -> int:
+    """Compare simulators: the same robots and the same policy on two of them."""
+    import tyro
+
+    from benchmarks.parity_report import table
+    from cli.record import check_output, write_figures
+    from policy.parity import ParityConfig, compare
+
+    config = tyro.cli(ParityConfig, prog="dmcm bench parity", args=arguments)
+    check_output(config.json)
+    figures = compare(config)
+    print(table(figures))
+    write_figures(config.json, figures, ["bench", "parity", *arguments], config.seed)
+    return 0 if all(pair["pass"] for pair in figures["pairs"].values()) else 1

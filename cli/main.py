@@ -25,19 +25,27 @@ class Command:
 COMMANDS = {
     "demo": Command("cli.demo:main", "a robot that nobody described adapts in 20 s and climbs stairs, in simulation"),
     "play": Command("cli.play:main", "look at a task with a zero, random or trained agent; viewer or video"),
+    "view": Command("cli.view:main", "look at a simulation, a log or the running controller, in the browser"),
+    "terrain": Command("cli.terrain:main", "draw every kind of terrain at every level"),
     "collect": Command("cli.collect:main", "drive many robots over many terrains and write the dataset"),
     "train policy": Command("cli.train:policy", "train a locomotion policy"),
     "train dynamics": Command("cli.train:dynamics", "train the dynamics model and its context bank"),
     "train all": Command("cli.train_all:main", "run every stage from nothing to exported models"),
+    "runs": Command("cli.runs:main", "list training runs, compare two, and say how to go on with one"),
     "export": Command("cli.export:main", "write a trained policy as ONNX"),
+    "import-legged-gym": Command("cli.import_legged_gym:main", "turn a legged_gym configuration into one of ours"),
+    "evaluate": Command("cli.evaluate:main", "measure how often each policy arrives, with robots in many conditions"),
     "adapt": Command("cli.adapt:main", "find a robot's context from a log of 20 s on flat ground"),
     "preflight": Command("cli.preflight:main", "check policy, contexts, log folder and timing before a motor moves"),
     "run": Command("cli.run:main", "drive a robot by a script, the keyboard or its own remote"),
     "sim-robot": Command("cli.sim_robot:main", "serve a simulated robot to programs for the real one"),
     "field": Command("cli.field:main", "calibrate a robot in the field: walk 20 s, adapt, accept, keep the context"),
     "bench train": Command("cli.bench:train", "measure training speed and memory"),
+    "bench sim": Command("cli.bench_sim:main", "measure the simulators' speed and memory beside other stacks'"),
+    "bench parity": Command("cli.bench:parity", "compare simulators: the same robots and policy on two of them"),
     "bench meta": Command("cli.bench:meta", "measure the meta-learners' training speed"),
     "bench sine": Command("cli.bench:sine", "train and compare the meta-learners on sine regression"),
+    "bench dynamics": Command("cli.bench_dynamics:main", "compare dynamics models, and what their contexts tell"),
     "bench discovery": Command("cli.bench:discovery", "find the factors of a stream of sines without labels"),
     "bench walk": Command("cli.bench_walk:main", "let a policy walk on simulated robots that vary"),
     "bench dds": Command("cli.bench_dds:main", "measure Go2 over DDS on this machine: a walk, a dead robot, a rival"),
@@ -47,6 +55,7 @@ COMMANDS = {
     "bench control": Command("cli.bench_runtime:control", "measure the controller's step and the loop's jitter"),
     "bench standup": Command("cli.bench_runtime:standup", "measure the torque of standing up from any lying pose"),
     "bench faults": Command("cli.bench_runtime:faults", "try every fault in every state, and fuzz the controller"),
+    "bench view": Command("cli.bench_view:main", "measure what looking costs: simulation, logs, controller"),
     "bench soak": Command("cli.bench_runtime:soak", "walk for hours with changing commands, as fast as possible"),
 }
 
@@ -62,8 +71,10 @@ EXTRAS = {
     "onnx": "train",
     "onnxscript": "train",
     "yaml": "train",
+    "wandb": "wandb",
     "mujoco_warp": "gpu",
     "cyclonedds": "unitree",
+    "viser": "view",
 }
 
 FAILED, MISUSED, INTERRUPTED, CUT_OFF = 1, 2, 130, 141

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"robots", "sim", "dynamics_model", "policy", "calibration", "deploy"}
-ROOMS |= {"benchmarks", "cli", "models", "deploy_ros"}
+ROOMS = {"robots", "sim", "dynamics_model", "policy", "calibration", "deploy", "reports"}
+ROOMS |= {"benchmarks", "cli", "models", "deploy_ros", "viewer"}
 LEARNING = {"torch", "tensordict", "rsl_rl"}
+WARP = {"mujoco_warp", "warp"}
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,20 @@ class Rule:
 
 # The environment, what collects data from it, and the simulators' tensor views; terrain, scene and the simulated
 # robot work without torch.
-TENSORS = ("env.py", "rewards.py", "curriculum.py", "collect.py", "simulator.py", "*_backend.py")
-# What several functions of a subcommand share; a subcommand's own file imports it lazily, as it does the rooms.
-CLI_HELPERS = ("demo_report.py",)
+TENSORS = ("env.py", "batched.py", "contexts.py", "rewards.py", "curriculum.py", "collect.py", "simulator.py")
+TENSORS += ("ground.py", "physical.py", "backends.py", "*_backend.py", "isaacgym/worker.py")
 CLI_USES = {*(ROOMS - {"deploy_ros"}), "numpy", "torch", "mujoco", "matplotlib", "PIL", "onnxruntime", "rich"}
 
 RULES = {
     "robots": Rule({"numpy"}),
     "models": Rule(),
+    "reports": Rule(),
     "deploy": Rule({"robots", "numpy", "onnxruntime", "rosbags", "safetensors"}, lazy={"cyclonedds"}),
-    "calibration": Rule({"robots", "deploy", "numpy", "onnxruntime", "rosbags", "safetensors"}),
+    "calibration": Rule({"robots", "deploy", "reports", "numpy", "onnxruntime", "rosbags", "safetensors"}),
     "sim": Rule(
         {"robots", "numpy", "mujoco", "safetensors", "rich"},
-        lazy={"matplotlib", "imageio", "mujoco_warp", "scipy"},
-        only=dict.fromkeys(LEARNING, TENSORS),
+        lazy={"matplotlib", "imageio", "isaacgym", "scipy"},
+        only={**dict.fromkeys(LEARNING, TENSORS), **dict.fromkeys(WARP, ("warp_backend.py",))},
     ),
     "dynamics_model": Rule(
         {"robots", "numpy", "torch", "safetensors", "rich", "onnx", "onnxruntime"},
@@ -56,11 +57,17 @@ RULES = {
         {"robots", "models", "sim", "dynamics_model", "numpy", "rich", "safetensors", "onnx", "onnxruntime", *LEARNING},
         lazy={"mujoco", "yaml"},
     ),
-    "cli": Rule({"tyro"}, lazy=CLI_USES, only=dict.fromkeys(CLI_USES, CLI_HELPERS)),
+    "cli": Rule({"tyro"}, lazy=CLI_USES),
     "benchmarks": Rule(
-        {"robots", "models", "deploy", "calibration", "sim", "cli", "numpy", "mujoco"},
-        lazy={"torch", "dynamics_model"},
-        only={"dynamics_model": ("tables.py",)},
+        {"robots", "models", "deploy", "calibration", "reports", "sim", "cli", "numpy", "mujoco"},
+        lazy={"torch", "dynamics_model", "PIL", "matplotlib"},
+        only={"dynamics_model": ("tables.py",), **dict.fromkeys(("mjlab", "gymnasium"), ("peers.py",))},
+    ),
+    # The viewer shows the field side without torch; what simulates is one file.
+    "viewer": Rule(
+        {"robots", "models", "deploy", "calibration", "sim", "numpy", "viser", "trimesh"},
+        lazy={"rosbags"},
+        only={"torch": ("simulation.py",), "policy": ("simulation.py",)},
     ),
     "ros2_ws/src": Rule(
         {
@@ -68,7 +75,7 @@ RULES = {
             *{"rclpy", "rosidl_runtime_py", "launch", "launch_ros", "ament_index_python", "setuptools"},
             *{"std_srvs", "geometry_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces"},
         },
-        lazy={"sim"},
+        lazy={"sim", "viewer"},
         only={"sim": ("*/simulated_robot.py",)},
     ),
 }
@@ -142,7 +149,7 @@ def modules(room: str, besides: tuple[str, ...] = ()) -> list[str]:
     ("names", "absent"),
     [
         (
-            [*modules("robots"), *modules("deploy"), *modules("calibration"), *modules("cli", besides=CLI_HELPERS)],
+            [name for room in ("robots", "deploy", "reports", "calibration", "cli") for name in modules(room)],
             [*LEARNING, "mujoco", "matplotlib", "onnx", "onnxscript", "cyclonedds"],
         ),
         (modules("sim", besides=TENSORS), [*LEARNING, "matplotlib", "onnx", "onnxscript"]),
