@@ -42,7 +42,9 @@ def metadata(path: Path) -> dict[str, Any]:
 def _session(path: Path) -> onnxruntime.InferenceSession:
     if not path.exists():
         raise FileNotFoundError(f"no policy at {path}: train one (dmcm train policy) and export it (dmcm export)")
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # idle threads of its own would spin beside the physics, a quarter of two cores
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _metadata(session: onnxruntime.InferenceSession) -> dict[str, Any]:
