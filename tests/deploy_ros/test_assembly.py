@@ -16,7 +16,7 @@ def test_defaults_are_those_of_the_table():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"robot": "go3"}, "parameter robot is 'go3': choose go1 or go2"),
+        ({"robot": "go3"}, "parameter robot is 'go3': choose a1 or go1 or go2"),
         ({"driver": "sim"}, "choose topics or unitree_dds or unitree_udp"),
         ({"velocity_limit": [1.0]}, "velocity_limit needs 3 values, has 1"),
     ],

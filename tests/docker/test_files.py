@@ -1,10 +1,12 @@
 """The container files: what they copy exists, and what they install is what pyproject.toml asks for."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ FILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 UBUNTU = {"20.04": (3, 8), "24.04": (3, 12)}  # its python3
 SIM = (3, 11)  # the oldest Python that MuJoCo 4 has
+HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.defpath}")
 
 pytestmark = pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 
@@ -63,7 +66,7 @@ def test_compose_builds_it(file):
     assert (ROOT / "docker" / build["context"] / build["dockerfile"]).resolve() == file
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed")
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed")
 def test_hadolint_has_nothing_to_say(file):
-    done = subprocess.run(["hadolint", str(file)], capture_output=True, text=True, check=False)
+    done = subprocess.run([HADOLINT, str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
