@@ -45,6 +45,7 @@ DOCUMENTS = (
     ROOT / "docs" / "terrains.md",
     ROOT / "docs" / "simulators.md",
     ROOT / "docs" / "viewer.md",
+    ROOT / "docs" / "results.md",
 )
 DRAWINGS = {ROOT / "docs" / "images" / "states.svg": state_diagram.svg}
 
