@@ -26,7 +26,7 @@ lint: .venv/.ready
 docs: .venv-docs/.ready
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
-.venv-demo/.ready: EXTRAS = sim
+.venv-demo/.ready: EXTRAS = sim,view
 .venv-docs/.ready: EXTRAS = docs
 .venv/.ready: EXTRAS = sim,train,dev
 
