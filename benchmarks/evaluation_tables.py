@@ -44,7 +44,7 @@ def share(row: Mapping[str, Any] | None) -> str:
         return "—"
     part = 100 * row["successes"] / row["episodes"]
     mark = " *" if row["uncalibrated"] else ""
-    return f"{part:.0f} ({abs(100 * row['low']):.0f}–{100 * row['high']:.0f}){mark}"
+    return f"{part:.0f} ({100 * row['low']:.0f}–{100 * row['high']:.0f}){mark}"
 
 
 def markdown(figures: Mapping[str, Any]) -> str:

@@ -163,7 +163,7 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
         raise ValueError("a success rate needs at least one trial")
     share, n = successes / trials, trials
     middle, spread = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+    return max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n))
 
 
 # How a panel is drawn
