@@ -68,12 +68,12 @@ def run(config: PolicyConfig, origin: Origin | None = None) -> Path:
         raise FileNotFoundError(f"no checkpoint to resume in {config.run}: leave out --resume, or check --run")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     torch.set_num_threads(config.torch_threads)
-    config.run.mkdir(parents=True, exist_ok=True)
     config.env.seed = config.seed + distributed.rank()
     config.env.device = distributed.device(config.env.device)
     config.env.history = config.history if config.mode == "history" else 1
     contexts = contexts_for(config)
     env = make_env(config.env, contexts)
+    config.run.mkdir(parents=True, exist_ok=True)
     runner = make_runner(config, env)
     if existing:
         runner.load(str(existing))
