@@ -54,7 +54,7 @@ def write_figures(
     if path is None:
         return
     origin = {
-        "command": shlex.join(["dmcm", *(sys.argv[1:] if command is None else command)]),
+        "command": shlex.join(["dmcm", *map(_anywhere, sys.argv[1:] if command is None else command)]),
         "seed": seed,
         "commit": commit(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -94,6 +94,14 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
     }
+
+
+def _anywhere(word: str) -> str:
+    """Return a word of a command line as another machine would write it: a path below this folder, or its last name."""
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else f"PATH/{path.name}"
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,14 @@ def test_figures_come_with_their_provenance(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_command_names_no_path_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["bench", "--python", "/opt/somewhere/python", "--json", str(tmp_path / "out" / "x.json"), "--rise", "0.17"]
+    record.write_figures(tmp_path / "x.json", {}, words)
+    command = json.loads((tmp_path / "x.json").read_text())["run"]["command"]
+    assert command == "dmcm bench --python PATH/python --json out/x.json --rise 0.17"
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "figures.json"
     path.write_text("old")
