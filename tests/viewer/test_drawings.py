@@ -40,6 +40,7 @@ def test_torques_at_their_limit_stand_out():
 
 def test_unknown_values_do_not_break_drawings():
     nothing = np.full(12, np.nan)
+    assert "nan" not in drawings.torques(nothing, nothing)
     _parse(drawings.torques(nothing, nothing))
     _parse(drawings.gait(np.zeros(0), np.zeros((0, 4))))
     _parse(drawings.timeline((), (), np.zeros(0), 0.0, 0.0))
