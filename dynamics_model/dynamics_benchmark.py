@@ -16,6 +16,7 @@ from dynamics_model.contenders import METHODS, Method, Split, base_config, confi
 from dynamics_model.dataset import Dataset, SensorNoise
 from dynamics_model.disentangle import probes, spread
 from dynamics_model.network import DynamicsModel, ModelConfig
+from dynamics_model.observed import observed
 from dynamics_model.train import TrainConfig, write_json
 
 HISTORIES, SIZES = (1, 3, 5), (4, 8)  # that `choose` tries, frames and entries of each context
@@ -153,6 +154,7 @@ def figures_of(config: DynamicsBenchConfig, found: dict[str, dict[str, Any]]) ->
         "training": [
             {"method": n, "parameters": f["parameters"], "cpu_seconds": f["cpu_seconds"]} for n, f in found.items()
         ],
+        "observed": _observed(config, parts),
         "settings": settings,
         "data": {
             "robots": len(data.robot_ids),
@@ -164,6 +166,17 @@ def figures_of(config: DynamicsBenchConfig, found: dict[str, dict[str, Any]]) ->
             "seconds_used": next(iter(found.values()))["seconds_used"],
         },
     }
+
+
+def _observed(config: DynamicsBenchConfig, parts: Split) -> list[dict[str, Any]]:
+    """Return what a policy's own input tells of the robot, from its file or by training the readers."""
+    path = config.out / "observed.json"
+    if not path.exists():
+        torch.set_num_threads(config.threads)
+        data = Dataset.read(config.dataset, history=2)
+        columns = data.terrain_index("flat"), data.terrain_index(config.stairs)
+        write_json(path, observed(data, parts, columns, SensorNoise(), config.seed))
+    return json.loads(path.read_text())
 
 
 def _used(bench: Bench) -> dict[str, float]:

@@ -34,7 +34,9 @@ def markdown(figures: Mapping[str, Any]) -> str:
         f"history {settings['history']}, context {settings['context']}, network {settings['hidden']}. "
         f"Adapted on {data['seconds_used']['20']:g} s at most; judged on the last 15 % of each log."
     )
-    return "\n\n".join([head, _errors(figures), _seconds(figures), _told(figures), _spread(figures)])
+    return "\n\n".join(
+        [head, _errors(figures), _seconds(figures), _told(figures), _spread(figures), _observed(figures)]
+    )
 
 
 def _errors(figures: Mapping[str, Any]) -> str:
@@ -92,6 +94,19 @@ def _spread(figures: Mapping[str, Any]) -> str:
     ]
     title = "Variance of a factor's contexts within the factor (found with other partners) over that between factors:"
     return f"{title}\n\n" + table(["method", "robot", "terrain"], body)
+
+
+def _observed(figures: Mapping[str, Any]) -> str:
+    grounds = _names(figures["observed"], "terrain")
+    body = []
+    for factor in _names(figures["observed"], "factor"):
+        mine = {row["terrain"]: row for row in figures["observed"] if row["factor"] == factor}
+        body.append([factor, *(f"{mine[g][key]:.2f}" for g in grounds for key in ("r2", "r2_mean"))])
+    title = (
+        "What a policy without contexts could know: a network reads the factors from the state and the action before "
+        "it, R² in distribution, from one moment and as the mean over a log:"
+    )
+    return f"{title}\n\n" + table(["factor", *(t for g in grounds for t in (f"{g}: a moment", "a log"))], body)
 
 
 def _robot(probe: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dynamics_model import comparison, dynamics_report
+from dynamics_model import comparison, dynamics_report, observed
 from dynamics_model.contenders import METHODS, is_outside, split, true_contexts
 from dynamics_model.dataset import Dataset, SensorNoise, read_task
 from dynamics_model.dynamics_benchmark import DynamicsBenchConfig, figures_of, run
@@ -69,9 +69,22 @@ def test_time_that_is_up_leaves_a_checkpoint_to_go_on_from(config, tmp_path):
     assert (tmp_path / "table" / "checkpoint.safetensors").exists()
 
 
-def test_the_report_shows_every_method(config, found):
+def test_the_report_shows_every_method(config, found, monkeypatch):
+    monkeypatch.setattr(observed, "ITERATIONS", 20)
     text = dynamics_report.markdown(figures_of(config, found))
     assert all(f"| {name} |" in text for name in (*NAMES, "ridge")) and "nan" not in text
+
+
+def test_what_a_policy_sees_at_one_moment_tells_what_shows_in_it_and_no_more(folder, monkeypatch):
+    data = Dataset.read(folder, 2)
+    parts = split(data, 0)
+    flat = data.terrain_index("flat")
+    monkeypatch.setattr(observed, "ITERATIONS", 150)
+    found = observed.observed(data, parts, (flat,), SensorNoise(), seed=0)
+    rows = {row["factor"]: row for row in found}
+    assert {row["terrain"] for row in rows.values()} == {"flat"}
+    assert rows["payload"]["r2_mean"] > rows["payload"]["r2"] > 0.2, "a load shows in the joints that it displaces"
+    assert rows["kp_strength"]["r2_mean"] < 0.3, "gains do not show where joints swing as they are told"
 
 
 def test_true_contexts_tell_robots_and_terrains_apart(folder):
