@@ -1,8 +1,8 @@
 """The out-of-distribution table: policies on field robots in many conditions, behind the real controller.
 
-A cell is a robot condition, a terrain and a way to walk. Rounds of ten episodes go over all cells in turn, so that a
-run that is cut short has covered all of them alike; every cell is a file, and what is in it is not run again. All ways
-face the same robots, noise and courses.
+A cell is a robot condition, a terrain and a way to walk. Rounds of four episodes, each with a robot of its own, go over
+all cells in turn, so that a run that is cut short has covered all alike; every cell is a file, and what is in it is not
+run again. All ways face the same robots, noise and courses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sim.factors import FACTOR_NAMES, FACTOR_UNITS, RobotFactors
 from sim.field import FieldRobot
 from sim.trial import Course, StairsTrial
 
-EPISODES = 10  # in a round
+EPISODES = 4  # in a round, with one robot: its masses, sensor biases and context
 STEPS = 7  # of a flight of stairs
 ROUGH = 0.06  # m, the highest stone
 STAIRS = {"stairs_10cm": 0.10, "stairs_13cm": 0.13, "stairs_15cm": 0.15, "stairs_17cm": 0.17}

@@ -189,9 +189,14 @@ def verdict(rows: Rows) -> str:
     return f"On stairs of 13 cm and more, with robots that are not nominal: {told}." if totals else "No such cells."
 
 
+def with_verdict(figures: Mapping[str, Any]) -> str:
+    """Return the tables and what came out."""
+    return f"{markdown(figures)}\n\n{figures['verdict']}"
+
+
 FROM_OOD = ("ood_walking", "ood_readings", "ood_use")
 FROM_RESULTS = {
-    "ood": lambda figures: f"{markdown(figures)}\n\n{figures['verdict']}",
+    **dict.fromkeys(("ood", "ood_narrow", "ood_go2"), with_verdict),
     "ood_terrain": markdown,
     "ood_time": markdown,
     **dict(zip(FROM_OOD, (walking, read_from, context_use), strict=True)),

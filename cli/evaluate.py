@@ -28,8 +28,8 @@ class EvaluateConfig:
         ways: names of the ways to walk of the study; all by default.
         conditions: of the robot, such as "+1.5 kg"; all by default.
         terrains: such as stairs_13cm; all by default.
-        episodes: of every cell.
-        quick: 10 episodes, two conditions and two terrains.
+        episodes: of every cell; four with each robot.
+        quick: 8 episodes, two conditions and two terrains.
         verify: cells to run again with another seed afterwards; their intervals must overlap.
         seed: of robots, noise and courses.
         workers: processes; 0 takes every core.
@@ -97,7 +97,7 @@ def _setup(config: EvaluateConfig) -> tuple[Any, dict[str, str]]:
     found, missing = available(folder, ways)
     conditions, terrains, episodes = config.conditions, config.terrains, config.episodes
     if config.quick:
-        conditions, terrains, episodes = conditions or ("nominal", "Kp x0.6"), terrains or ("flat", "stairs_15cm"), 10
+        conditions, terrains, episodes = conditions or ("nominal", "Kp x0.6"), terrains or ("flat", "stairs_15cm"), 8
     setup = Evaluation(
         config.robot,
         folder,
