@@ -60,6 +60,8 @@ class PolicyConfig:
         bank: context bank (bank.safetensors): contexts for `single` and `multi`; any mode trains on its robots.
         history: frames that mode `history` sees.
         init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight.
+        action_std: spread of the actions to go on from `init` with; None keeps a checkpoint's. A robot takes the mean,
+            so a last stretch with little spread trains what it will do.
         resume: go on from the run's newest checkpoint.
         samples: environment steps in all.
         torch_threads: threads of the learner.
@@ -71,6 +73,7 @@ class PolicyConfig:
     bank: Path | None = None
     history: int = 10
     init: Path | None = None
+    action_std: float | None = None
     resume: bool = False
     samples: float = 30e6
     torch_threads: int = 2

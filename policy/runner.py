@@ -151,7 +151,7 @@ class Runner(OnPolicyRunner):
         self._restore_levels(state["levels"])
         return {}
 
-    def start_from(self, path: Path, contexts: ContextTable | None) -> None:
+    def start_from(self, path: Path, contexts: ContextTable | None, action_std: float | None = None) -> None:
         """Take over another policy's networks; inputs that it did not have start at zero weight.
 
         Of an exported policy only the actor is there: the critic learns alone for the first iterations.
@@ -159,6 +159,7 @@ class Runner(OnPolicyRunner):
         Args:
             path: checkpoint or ONNX file of a policy that sees proprioception only, or the same inputs.
             contexts: the contexts that this policy sees besides, which normalise the new inputs.
+            action_std: spread of the actions to explore with; None keeps the checkpoint's.
         """
         state = warm_start.read(path)
         actor, wanted = state["actor_state_dict"], self.alg.get_policy().state_dict()
@@ -167,6 +168,8 @@ class Runner(OnPolicyRunner):
             warm_start.widen(actor, self.cfg["obs_groups"]["actor"], self.env.cfg.history, contexts)
         if actor["mlp.0.weight"].shape[1] != needed:
             raise ValueError(f"{path} takes {inputs} inputs, this policy {needed}: give its --mode and --bank")
+        if action_std is not None:
+            actor["distribution.std_param"] = torch.full_like(wanted["distribution.std_param"], action_std)
         whole = "critic_state_dict" in state
         self.alg.load({**state, "actor_state_dict": {**wanted, **actor}}, {"actor": True, "critic": whole}, True)
         if whole:

@@ -61,6 +61,8 @@ def run(config: PolicyConfig, origin: Origin | None = None) -> Path:
         raise ValueError(f"mode '{config.mode}' needs a context bank: give --bank models/<robot>/bank.safetensors")
     if config.mode == "history" and config.history < 2:
         raise ValueError(f"mode 'history' needs at least 2 frames, not {config.history}: give --history 10")
+    if config.action_std is not None and (config.init is None or config.action_std <= 0.0):
+        raise ValueError("--action-std: give a spread above 0, and with --init the policy to go on from")
     existing = newest_checkpoint(config.run)
     if existing and not config.resume:
         raise ValueError(f"{config.run} already holds {existing.name}: give --resume, or another --run")
@@ -78,7 +80,7 @@ def run(config: PolicyConfig, origin: Origin | None = None) -> Path:
     if existing:
         runner.load(str(existing))
     elif config.init:
-        runner.start_from(config.init, contexts)
+        runner.start_from(config.init, contexts, config.action_std)
     if distributed.rank() == 0:
         record = {**asdict(config), "origin": origin and asdict(origin)}
         (config.run / runs.CONFIG).write_text(json.dumps(record, indent=1, default=str))

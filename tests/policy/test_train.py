@@ -100,6 +100,16 @@ def test_a_policy_with_contexts_starts_as_the_vanilla_policy_it_comes_from(train
     assert torch.load(newest_checkpoint(setup.run), weights_only=True)["iteration"] == 2
 
 
+def test_a_last_stretch_explores_as_little_as_it_is_told(trained, tmp_path):
+    run(config(tmp_path / "quiet", init=newest_checkpoint(trained), action_std=0.15))
+    last, source = (torch.load(newest_checkpoint(f), weights_only=True) for f in (tmp_path / "quiet", trained))
+    std = "distribution.std_param"
+    assert source["actor_state_dict"][std].mean() > 0.5
+    assert torch.allclose(last["actor_state_dict"][std], torch.tensor(0.15), atol=0.05)
+    with pytest.raises(ValueError, match="--init"):
+        run(config(tmp_path / "none", action_std=0.15))
+
+
 def test_a_start_from_a_policy_that_sees_more_is_refused(trained, tmp_path):
     bank = make_bank(tmp_path / "bank.safetensors")
     run(config(tmp_path / "multi", mode="multi", bank=bank, init=newest_checkpoint(trained)))
