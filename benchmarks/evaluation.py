@@ -35,7 +35,7 @@ STEPS = 7  # of a flight of stairs
 ROUGH = 0.06  # m, the highest stone
 STAIRS = {"stairs_10cm": 0.10, "stairs_13cm": 0.13, "stairs_15cm": 0.15, "stairs_17cm": 0.17}
 TERRAINS = ("flat", "rough", *STAIRS)
-CONDITIONS = {
+WITHIN = {  # the ranges that the shipped policies were trained in, but for the strength of all four legs
     "nominal": RobotFactors(),
     "+1.5 kg": RobotFactors(payload=1.5),
     "+3 kg": RobotFactors(payload=3.0),
@@ -44,6 +44,13 @@ CONDITIONS = {
     "weak leg": RobotFactors(weak_leg_rr=0.6),
     "+3 kg, Kp x0.7": RobotFactors(payload=3.0, kp_scale=0.7),
 }
+BEYOND = {  # no robot in training was like these
+    "+5 kg": RobotFactors(payload=5.0),
+    "Kp x0.5": RobotFactors(kp_scale=0.5),
+    "+4 kg, Kp x0.6": RobotFactors(payload=4.0, kp_scale=0.6),
+    "strength x0.6": RobotFactors(weak_leg_fl=0.6, weak_leg_fr=0.6, weak_leg_rl=0.6, weak_leg_rr=0.6),
+}
+CONDITIONS = WITHIN | BEYOND
 
 
 @dataclass(frozen=True)
@@ -74,14 +81,12 @@ MAIN = (
     Way("multi", "multi", "adapted"),
     Way("oracle", "oracle", "true"),
 )
-STUDIES = {
-    "main": MAIN,
-    "terrain": (
-        Way("multi_flat", "multi", "adapted", terrain="flat"),
-        Way("multi_13cm", "multi", "adapted", terrain="stairs_13cm"),
-    ),
-    "time": tuple(Way(f"multi_{s}s", "multi", "adapted", float(s)) for s in (5, 10, 40)),
-}
+TERRAIN = (
+    Way("multi_flat", "multi", "adapted", terrain="flat"),
+    Way("multi_13cm", "multi", "adapted", terrain="stairs_13cm"),
+)
+TIME = tuple(Way(f"multi_{s}s", "multi", "adapted", float(s)) for s in (5, 10, 40))
+STUDIES = {"main": (MAIN, WITHIN), "beyond": (MAIN, BEYOND), "terrain": (TERRAIN, WITHIN), "time": (TIME, WITHIN)}
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ def with_verdict(figures: Mapping[str, Any]) -> str:
 
 FROM_OOD = ("ood_walking", "ood_readings", "ood_use")
 FROM_RESULTS = {
-    **dict.fromkeys(("ood", "ood_narrow", "ood_go2"), with_verdict),
+    **dict.fromkeys(("ood", "ood_beyond", "ood_go2"), with_verdict),
     "ood_terrain": markdown,
     "ood_time": markdown,
     **dict(zip(FROM_OOD, (walking, read_from, context_use), strict=True)),

@@ -24,9 +24,10 @@ class EvaluateConfig:
             single.onnx the two latter in `single/`; the shipped one by default. Policies that are not there are left
             out.
         out: folder for cells, contexts, table, figure and report.
-        study: the main table; which terrain context helps where; or how long to adapt.
+        study: the main table; the same with robots beyond the training ranges; which terrain context helps where; how
+            long to adapt.
         ways: names of the ways to walk of the study; all by default.
-        conditions: of the robot, such as "+1.5 kg"; all by default.
+        conditions: of the robot, such as "+1.5 kg"; those of the study by default.
         terrains: such as stairs_13cm; all by default.
         episodes: of every cell; four with each robot.
         quick: 8 episodes, two conditions and two terrains.
@@ -39,7 +40,7 @@ class EvaluateConfig:
     robot: RobotName = "go1"
     models: Path | None = None
     out: Path = Path("runs/evaluate")
-    study: Literal["main", "terrain", "time"] = "main"
+    study: Literal["main", "beyond", "terrain", "time"] = "main"
     ways: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     terrains: tuple[str, ...] = ()
@@ -93,11 +94,12 @@ def _setup(config: EvaluateConfig) -> tuple[Any, dict[str, str]]:
     if config.episodes < 1:
         raise ValueError(f"--episodes {config.episodes}: give at least 1")
     folder = config.models or models.path(config.robot)
-    ways = _chosen("--ways", config.ways, {way.name: way for way in STUDIES[config.study]})
+    known, usual = STUDIES[config.study]
+    ways = _chosen("--ways", config.ways, {way.name: way for way in known})
     found, missing = available(folder, ways)
-    conditions, terrains, episodes = config.conditions, config.terrains, config.episodes
+    conditions, terrains, episodes = config.conditions or tuple(usual), config.terrains, config.episodes
     if config.quick:
-        conditions, terrains, episodes = conditions or ("nominal", "Kp x0.6"), terrains or ("flat", "stairs_15cm"), 8
+        conditions, terrains, episodes = config.conditions or tuple(usual)[:4:3], terrains or ("flat", "stairs_15cm"), 8
     setup = Evaluation(
         config.robot,
         folder,

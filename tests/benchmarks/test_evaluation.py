@@ -14,11 +14,13 @@ import models
 import robots
 from benchmarks import evaluation_run, evaluation_tables
 from benchmarks.evaluation import (
+    BEYOND,
     CONDITIONS,
     EPISODES,
     MAIN,
     STUDIES,
     TERRAINS,
+    WITHIN,
     Job,
     Way,
     context_name,
@@ -32,6 +34,7 @@ from benchmarks.evaluation_run import Evaluation, available, rows, run, verify
 from cli import evaluate
 from deploy.context import load_bank
 from deploy.policy import OnnxPolicy
+from sim.factors import WEAK_LEGS, WIDE
 
 SPEC = robots.load("go1")
 SHIPPED = models.path("go1")
@@ -114,7 +117,7 @@ def test_the_command_writes_table_figure_and_report(ran, tmp_path, monkeypatch):
     held = json.loads(figures.read_text())
     row = held["rows"][0]
     assert {"robot", "mode", "condition", "terrain", "successes", "episodes", "seed"} <= set(row)
-    assert len(held["rows"]) == len(CONDITIONS) * len(TERRAINS) * len(WAYS) and held["run"]["command"].startswith(
+    assert len(held["rows"]) == len(WITHIN) * len(TERRAINS) * len(WAYS) and held["run"]["command"].startswith(
         "dmcm evaluate"
     )
     with (out / "ood.csv").open() as file:
@@ -132,11 +135,18 @@ def test_what_there_is_not_is_said(tmp_path, words):
         evaluate.main(["--out", str(tmp_path), *words])
 
 
+def test_robots_beyond_the_ranges_are_outside_of_what_any_policy_trained_on():
+    rows = np.array([factors.as_array() for factors in BEYOND.values()])
+    assert not WIDE.contains(rows[:3]).any() and rows[3][list(WEAK_LEGS)].max() == WIDE.weak_leg[0]
+    inside = np.array([factors.as_array() for factors in WITHIN.values()])
+    assert WIDE.contains(inside).all()
+
+
 def test_policies_that_are_not_there_are_left_out(tmp_path):
-    found, left = available(SHIPPED, STUDIES["main"])
+    found, left = available(SHIPPED, STUDIES["main"][0])
     assert [way.name for way in found] == [way.name for way in WAYS] and left["single"].endswith("single.onnx")
     with pytest.raises(FileNotFoundError, match="no policy to evaluate"):
-        available(tmp_path, STUDIES["main"])
+        available(tmp_path, STUDIES["main"][0])
 
 
 def test_all_ways_face_the_same_courses_and_each_seed_another():
