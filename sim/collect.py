@@ -132,7 +132,7 @@ def _walk(
     """Simulate one batch of tasks; return signals (T, n, size) and how often each robot fell, (n,)."""
     count, spec = len(factors), robots.load(config.robot)
     setup = EnvConfig(config.robot, config.sim, count, config.threads, seed=config.seed + seed)
-    setup.commands = CommandConfig(period=config.command_period)
+    setup.commands, setup.stall_s = CommandConfig(period=config.command_period), 0.0
     world = TerrainWorld(setup.terrain.seed, tuple(kind for kind in KINDS if kind in {t.kind for t in terrains}))
     env = QuadrupedEnv(setup, spec, backends.make(setup, spec, world))
     kinds = np.array([KINDS.index(t.kind) for t in terrains])

@@ -29,12 +29,17 @@ class CommandConfig:
 
 @dataclass
 class NoiseConfig:
-    """Half widths of the uniform noise on the policy's observations (values in near-universal use)."""
+    """Half widths of the uniform noise on the policy's observations (values in near-universal use).
+
+    Every episode has a share of it, between `quietest` and 1: a policy that always trains with noise may come to rely
+    on it, and freeze at an obstacle where sensors are quiet.
+    """
 
     angular_velocity: float = 0.2  # rad/s
     projected_gravity: float = 0.05
     joint_position: float = 0.01  # rad
     joint_velocity: float = 1.5  # rad/s
+    quietest: float = 0.0  # share
 
 
 @dataclass
@@ -115,6 +120,7 @@ class EnvConfig:
     isaacgym_python: Path | None = None  # interpreter with Isaac Gym; DMCM_ISAACGYM_PYTHON by default
     seed: int = 0
     episode_length_s: float = 20.0  # s
+    stall_s: float = 3.0  # s without getting anywhere, though commanded, that end an episode as a fall does; 0 never
     push_period_s: float = 8.0  # s
     push_speed: float = 0.5  # m/s
     factors: Literal["narrow", "wide"] = "wide"  # see sim.factors.RANGES

@@ -23,6 +23,7 @@ from sim.terrain import KINDS
 
 CONTEXT_SIZE = 8
 FALL_TILT = 1.1  # rad
+STALL_DISTANCE, STALL_SPEED = 0.1, 0.2  # m that count as getting anywhere; m/s from which a command asks for that
 ACTION_LIMIT = 10.0
 HEIGHT_X = (-0.6, -0.4, -0.2, -0.05, 0.1, 0.25, 0.4, 0.6, 0.8)  # m, points of the critic's height scan, heading frame
 HEIGHT_Y = (-0.3, -0.15, 0.0, 0.15, 0.3)
@@ -88,6 +89,7 @@ class QuadrupedEnv(VecEnv):
         self.contact, self.last_contact = zeros(4).bool(), zeros(4).bool()
         self.last_foot_position = zeros(4, 3)
         self.fallen = zeros().bool()
+        self.stall_time, self.stall_place, self.loudness = zeros(), zeros(2), zeros(1)
         self.spawn = zeros(3 + 4 + 12)  # position, quaternion, joints
         self.nominal = self._tensor(RobotFactors().as_array())
         self.factors, self.nuisances = self.nominal.repeat(n, 1), self._tensor(NUISANCE_NOMINAL).repeat(n, 1)
@@ -178,6 +180,7 @@ class QuadrupedEnv(VecEnv):
         self._derive_body()
         self._derive_feet()
         self.fallen = (self.sim.trunk_force > 1.0) | (self.gravity[:, 2] > -math.cos(FALL_TILT)) | self.sim.diverged
+        self.fallen |= self._stalled()
         reward = self._reward()
         left = self.curriculum.outside(self.sim.root_position[:, :2])
         time_outs = ((self.episode_length_buf >= self.max_episode_length) | left) & ~self.fallen
@@ -227,6 +230,16 @@ class QuadrupedEnv(VecEnv):
         self.foot_speed = (feet - self.last_foot_position)[:, :, :2].norm(dim=2) / dt * later
         self.foot_ground = self.sim.heights(feet[:, :, 0], feet[:, :, 1]) + self.spec.foot_radius
 
+    def _stalled(self) -> torch.Tensor:
+        """Return who has not got anywhere for too long, though commanded, (n,) bool."""
+        if not self.cfg.stall_s:
+            return torch.zeros_like(self.fallen)
+        place, speed = self.sim.root_position[:, :2], self.command[:, :2].norm(dim=1)
+        moved = ((place - self.stall_place).norm(dim=1) > STALL_DISTANCE) | (speed < STALL_SPEED)
+        self.stall_place = torch.where(moved[:, None], place, self.stall_place)
+        self.stall_time = torch.where(moved, 0.0, self.stall_time + self.sim.control_dt)
+        return self.stall_time > self.cfg.stall_s
+
     def _reward(self) -> torch.Tensor:
         """Sum the weighted rewards, kept positive as in legged_gym but for the price of a fall."""
         if not self.weights:
@@ -267,11 +280,19 @@ class QuadrupedEnv(VecEnv):
     def _reset(self, part: Part) -> None:
         self._draw_conditions(part)
         self._place(part)
-        for buffer in (self.action, self.last_action, self.air_time, self.commanded, self.reward_sums.T):
+        for buffer in (
+            self.action,
+            self.last_action,
+            self.air_time,
+            self.commanded,
+            self.stall_time,
+            self.reward_sums.T,
+        ):
             part.put(buffer, 0.0)
         part.put(self.last_contact, False)
         part.put(self.episode_length_buf, 0)
         self._sample_commands(part)
+        part.put(self.loudness, self.draw.uniform(self.cfg.noise.quietest, 1.0, part.count, 1))
 
     def _draw_conditions(self, part: Part) -> None:
         """Draw the robots' factors, the nuisances, and the contexts that belong to them, unless they are assigned."""
@@ -337,7 +358,7 @@ class QuadrupedEnv(VecEnv):
 
     def _observe(self) -> None:
         clean = observation.assemble(observation.PROPRIOCEPTION, self._values(), self.scale, _concatenate)
-        noisy = clean + self.draw.uniform(-1.0, 1.0, *clean.shape) * self.noise
+        noisy = clean + self.draw.uniform(-1.0, 1.0, *clean.shape) * self.noise * self.loudness
         self.observations = TensorDict(
             {
                 "proprioception": noisy,

@@ -10,7 +10,7 @@ import robots
 from robots import observation
 from robots.kinematics import projected_gravity
 from sim import batched, rewards
-from sim.config import EnvConfig, RewardConfig
+from sim.config import EnvConfig, NoiseConfig, RewardConfig
 from sim.env import CONTEXT_SIZE, ContextTable, QuadrupedEnv
 from sim.factors import NARROW, RobotFactors
 from sim.mujoco_backend import MujocoSimulator
@@ -93,13 +93,36 @@ def test_a_fall_is_no_timeout_and_a_timeout_is_no_fall():
     assert extras["time_outs"].tolist() == [False, False, True, False]
 
 
+def test_a_robot_that_is_told_to_walk_and_stands_is_reset_as_if_it_fell_and_one_told_to_stand_is_not():
+    env = make_env(16, stall_s=0.5, push_speed=0.0)
+    env.assign(np.zeros(16, int), np.zeros(16, int), np.tile(RobotFactors().as_array(), (16, 1)), np.full(16, 0.8))
+    asked = torch.arange(16) < 8
+    ended = torch.zeros(16)
+    for _ in range(40):
+        env.command[:] = asked[:, None] * torch.tensor([0.5, 0.0, 0.0])
+        _, _, done, extras = env.step(torch.zeros(16, 12))
+        assert not extras["time_outs"].any()
+        ended += done
+    assert torch.equal(ended, asked.float())
+
+
+def test_an_episode_has_a_share_of_the_sensor_noise():
+    loud, quiet = make_env(256, noise=NoiseConfig(quietest=1.0)), make_env(256, noise=NoiseConfig(quietest=0.0))
+    assert torch.equal(loud.loudness, torch.ones(256, 1))
+    assert quiet.loudness.min() < 0.05 and 0.4 < quiet.loudness.mean() < 0.6
+    error = (quiet.observations["proprioception"] - quiet.observations["critic"][:, :45]).abs().mean(dim=1)
+    assert torch.corrcoef(torch.stack([error, quiet.loudness[:, 0]]))[0, 1] > 0.9
+
+
 def test_a_robot_that_leaves_its_tile_times_out_and_goes_up_a_level():
     env = make_env(2, push_speed=0.0)
     env.curriculum.kind[:] = KINDS.index("stairs")
     env.curriculum.level[:] = 1
     env.restart()
     env.step(torch.zeros(2, 12))
-    env.sim.batch.bind("qpos")[0, 0] = tile_center("stairs", 0)[0] + 4.45
+    center = tile_center("stairs", 0)[0]
+    across = 1.0 if env.curriculum.start[0, 0] < center else -1.0
+    env.sim.batch.bind("qpos")[0, 0] = center + 4.45 * across
     env.sim.batch.bind("qpos")[0, 2] = 0.33
     _, _, done, extras = env.step(torch.zeros(2, 12))
     assert done.tolist() == [True, False] and extras["time_outs"].tolist() == [True, False]
