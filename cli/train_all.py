@@ -12,6 +12,8 @@ from pathlib import Path
 
 from cli.drivers import RobotName
 
+LAST_STD = 0.2  # of the actions in the last stretch
+
 
 @dataclass
 class AllConfig:
@@ -20,8 +22,11 @@ class AllConfig:
     Attributes:
         robot: which robot.
         out: folder for all stages; its `models` gets what a robot needs.
-        base_samples: environment steps of the base policy, which collects the data and calibrates in the field.
-        samples: environment steps of each of the two policies that start from it, without and with contexts.
+        base_samples: environment steps of the base policy, which collects the data and calibrates in the field, in the
+            narrow ranges: a gait that bears everything tells less of the robot.
+        samples: environment steps of the policy without contexts, which starts from it.
+        context_samples: environment steps of the policy with contexts, which starts from that one.
+        last_samples: environment steps of its last stretch, with little exploration, as a robot will act.
         num_robots: conditions in the dataset.
         seed: of every stage.
     """
@@ -30,6 +35,8 @@ class AllConfig:
     out: Path = Path("runs/all")
     base_samples: float = 18e6
     samples: float = 16e6
+    context_samples: float = 8e6
+    last_samples: float = 4e6
     num_robots: int = 160
     seed: int = 0
 
@@ -40,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
 
     config = tyro.cli(AllConfig, prog="dmcm train all", args=arguments)
     made, data, learned = config.out / "models", config.out / "data", config.out / "dynamics"
-    base = _policy(config, config.out / "base", config.base_samples)
+    base = _policy(config, config.out / "base", config.base_samples, "--env.factors", "narrow")
     _export(config, base, made / "calibration.onnx")
     seed = ("--seed", config.seed)
     robots = ("--num-robots", config.num_robots, *_robot(config))
@@ -49,9 +56,13 @@ def main(arguments: Sequence[str]) -> None:
     _once(learned / "dynamics.onnx", "train", "dynamics", "--dataset", data, "--output", learned, *seed, *go_on)
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
-    for name, sees in (("vanilla", ()), ("multi", ("--mode", "multi", "--bank", made / "bank.safetensors"))):
-        trained = _policy(config, config.out / name, config.samples, *sees, "--init", base)
-        _export(config, trained, made / f"{name}.onnx", *sees)
+    sees = ("--mode", "multi", "--bank", made / "bank.safetensors")
+    vanilla = _policy(config, config.out / "vanilla", config.samples, "--init", base)
+    _export(config, vanilla, made / "vanilla.onnx")
+    multi = _policy(config, config.out / "multi", config.context_samples, *sees, "--init", vanilla)
+    little = ("--action-std", LAST_STD, "--ppo.entropy-coef", 0.0)
+    last = _policy(config, config.out / "multi_last", config.last_samples, *sees, "--init", multi, *little)
+    _export(config, last, made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 
 

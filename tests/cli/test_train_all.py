@@ -36,14 +36,15 @@ def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     train_all.main(["--out", str(tmp_path), "--robot", "go2", "--samples", "200", "--base-samples", "100"])
     assert [" ".join(words[:2]) for words in stages] == [
         *("train policy", "export --checkpoint", "collect --policy", "train dynamics"),
-        *("train policy", "export --checkpoint") * 2,
+        *("train policy", "export --checkpoint", "train policy", "train policy", "export --checkpoint"),
     ]
     made = {path.name for path in (tmp_path / "models").iterdir()}
     assert made == {"calibration.onnx", "vanilla.onnx", "multi.onnx", "dynamics.onnx", "bank.safetensors"}
     assert all("go2" in words for words in stages if words[:2] != ["train", "dynamics"])
-    base = str(tmp_path / "base" / "model_100.pt")
-    vanilla, multi = (words for words in stages if "--init" in words)
-    assert base in vanilla and base in multi and "--bank" in multi and "--bank" not in vanilla
+    vanilla, multi, last = (words for words in stages if "--init" in words)
+    starts = [Path(words[words.index("--init") + 1]).parent.name for words in (vanilla, multi, last)]
+    assert starts == ["base", "vanilla", "multi"] and "--action-std" in last
+    assert "--bank" in multi and "--bank" in last and "--bank" not in vanilla
 
 
 def test_finished_stages_are_kept(stages, tmp_path):
