@@ -158,6 +158,7 @@ def _setup(config: ParityConfig, sim: str) -> EnvConfig:
         isaacgym_python=config.isaacgym_python,
         seed=config.seed,
         push_speed=0.0,
+        stall_s=0.0,
         noise=NoiseConfig(0.0, 0.0, 0.0, 0.0),
         commands=CommandConfig(speed, still, still, speed, terrain_heading=0.0, standing=0.0, period=1e6),
         terrain=TerrainConfig(shares={kind: 1.0 for kind, _ in GROUNDS}, curriculum=False),

@@ -55,7 +55,7 @@ def make(config: PlayConfig) -> QuadrupedEnv:
     if not 0 <= config.level < LEVELS:
         raise ValueError(f"level {config.level} does not exist: choose 0 to {LEVELS - 1}")
     about = {} if config.agent in ("zero", "random") else inference.metadata(Path(config.agent))
-    setup = EnvConfig(robot=config.robot, num_envs=1, threads=1, seed=config.seed, push_speed=0.0)
+    setup = EnvConfig(robot=config.robot, num_envs=1, threads=1, seed=config.seed, push_speed=0.0, stall_s=0.0)
     setup.history = about.get("history", 1)
     setup.terrain.shares = {config.terrain: 1.0}
     bank = config.bank or models.path(config.robot) / "bank.safetensors"

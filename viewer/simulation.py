@@ -116,6 +116,7 @@ def environment(config: SimulationConfig, about: dict) -> QuadrupedEnv:
         threads=1 if config.robots < 8 else 0,
         seed=config.seed,
         episode_length_s=FOREVER,
+        stall_s=0.0,
         push_speed=0.0,
         history=about.get("history", 1),
         terrain=TerrainConfig(shares={config.terrain: 1.0}, curriculum=False),

@@ -308,6 +308,8 @@ def _noise(of: _Fields) -> None:
         value = of.take(f"noise.noise_scales.{theirs}")
         if value is not None:
             of.carry(f"noise.noise_scales.{theirs}", f"env.noise.{ours}", float(value * level))
+            of.made.put("env.noise.quietest", 1.0)
+    of.made.put("env.stall_s", 0.0)
     of.carry("noise.add_noise")
     of.carry("noise.noise_level")
 

@@ -113,8 +113,8 @@ class _Reader:
 
     def leaves(self) -> dict[str, Section]:
         """Return the classes of the file from which no other one of it derives."""
-        sections = {name: self.module.values[name] for name in self.module.given}
-        return {n: s for n, s in sections.items() if isinstance(s, Section) and n not in self.bases}
+        given = {name: value for name, value in self.module.values.items() if name in self.module.given}
+        return {n: s for n, s in given.items() if isinstance(s, Section) and n not in self.bases}
 
     def body(self, statements: list[ast.stmt], path: str, section: Section) -> None:
         """Read assignments and classes into the section."""
