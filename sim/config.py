@@ -125,8 +125,8 @@ class EnvConfig:
     push_speed: float = 0.5  # m/s
     factors: Literal["narrow", "wide"] = "wide"  # see sim.factors.RANGES
     history: int = 1  # frames of proprioception that the policy sees
-    context_noise: float = 0.05  # share of a context's spread over the bank
-    context_dropout: float = 0.0  # share of episodes in which the robot's context is the nominal one
+    context_noise: float = 0.25  # share of a context's spread over the bank
+    context_dropout: float = 0.1  # share of episodes in which the robot's context is the nominal one
     nuisances: NuisanceConfig = field(default_factory=NuisanceConfig)
     terrain: TerrainConfig = field(default_factory=TerrainConfig)
     commands: CommandConfig = field(default_factory=CommandConfig)

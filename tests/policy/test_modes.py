@@ -110,7 +110,7 @@ def test_history_is_the_last_frames_and_starts_anew_with_every_episode(tmp_path)
 
 def test_a_single_context_is_of_the_robot_on_its_terrain(tmp_path):
     setup = setup_of("single", tmp_path)
-    setup.env.context_noise = 0.0
+    setup.env.context_noise = setup.env.context_dropout = 0.0
     env, _ = make(setup)
     for i, (kind, level) in enumerate(zip(env.curriculum.kind, env.curriculum.level, strict=True)):
         row = np.abs(env.contexts.robot_factors - env.factors[i].numpy()).sum(axis=1).argmin()
@@ -141,7 +141,7 @@ def test_dropout_gives_the_nominal_robots_context_and_leaves_the_terrains(tmp_pa
 
 def test_the_oracle_sees_the_true_factors_in_training(tmp_path):
     setup = setup_of("oracle", tmp_path)
-    setup.env.context_noise = 0.0
+    setup.env.context_noise = setup.env.context_dropout = 0.0
     env, _ = make(setup)
     assert np.allclose(env.robot_context, truth.robot_contexts(env.factors.numpy()), atol=1e-6)
 

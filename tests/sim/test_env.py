@@ -152,7 +152,7 @@ def test_contexts_belong_to_the_robot_and_the_tile():
     table = ContextTable(
         factors, rng.standard_normal((5, CONTEXT_SIZE)), rng.standard_normal((len(KINDS), LEVELS, CONTEXT_SIZE))
     )
-    env = make_env(12, contexts=table, context_noise=0.0)
+    env = make_env(12, contexts=table, context_noise=0.0, context_dropout=0.0)
     for i in range(12):
         row = np.abs(factors - env.factors[i].numpy()).sum(axis=1).argmin()
         assert np.allclose(env.robot_context[i], table.robot_contexts[row], atol=1e-6)
