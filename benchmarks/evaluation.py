@@ -1,6 +1,6 @@
 """The out-of-distribution table: policies on field robots in many conditions, behind the real controller.
 
-A cell is a robot condition, a terrain and a way to walk. Rounds of four episodes, each with a robot of its own, go over
+A cell is a robot condition, a terrain and a way to walk. A round is four episodes with one robot; rounds go over
 all cells in turn, so that a run that is cut short has covered all alike; every cell is a file, and what is in it is not
 run again. All ways face the same robots, noise and courses.
 """
