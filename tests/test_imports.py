@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"robots", "sim", "dynamics_model", "policy", "calibration", "deploy", "reports"}
-ROOMS |= {"benchmarks", "cli", "models", "deploy_ros", "viewer"}
+ROOMS |= {"benchmarks", "cli", "models", "deploy_ros", "deploy_sim", "viewer"}
 LEARNING = {"torch", "tensordict", "rsl_rl"}
 WARP = {"mujoco_warp", "warp"}
 
@@ -36,7 +36,16 @@ class Rule:
 # robot work without torch.
 TENSORS = ("env.py", "batched.py", "contexts.py", "rewards.py", "curriculum.py", "collect.py", "simulator.py")
 TENSORS += ("ground.py", "physical.py", "backends.py", "*_backend.py", "isaacgym/worker.py")
-CLI_USES = {*(ROOMS - {"deploy_ros"}), "numpy", "torch", "mujoco", "matplotlib", "PIL", "onnxruntime", "rich"}
+CLI_USES = {
+    *(ROOMS - {"deploy_ros", "deploy_sim"}),
+    "numpy",
+    "torch",
+    "mujoco",
+    "matplotlib",
+    "PIL",
+    "onnxruntime",
+    "rich",
+}
 
 RULES = {
     "robots": Rule({"numpy"}),
@@ -69,14 +78,16 @@ RULES = {
         lazy={"rosbags"},
         only={"torch": ("simulation.py",), "policy": ("simulation.py",)},
     ),
-    "ros2_ws/src": Rule(
+    "ros2_ws/src/deploy": Rule(
         {
             *{"robots", "models", "deploy", "calibration", "deploy_ros", "numpy"},
             *{"rclpy", "rosidl_runtime_py", "launch", "launch_ros", "ament_index_python", "setuptools"},
             *{"std_srvs", "geometry_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces"},
         },
-        lazy={"sim", "viewer"},
-        only={"sim": ("*/simulated_robot.py",)},
+        lazy={"viewer"},
+    ),
+    "ros2_ws/src/deploy_sim": Rule(
+        {"robots", "deploy", "sim", "deploy_ros", "deploy_sim", "numpy", "rclpy", "rosidl_runtime_py", "setuptools"}
     ),
 }
 

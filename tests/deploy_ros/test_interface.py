@@ -13,7 +13,9 @@ import robots
 ROOT = Path(__file__).parents[2]
 WORKSPACE = ROOT / "ros2_ws" / "src"
 PACKAGE = WORKSPACE / "deploy"
-SOURCES = sorted((PACKAGE / "deploy_ros").glob("*.py"))
+SIMULATION = WORKSPACE / "deploy_sim"
+MODULES = {PACKAGE: "deploy_ros", SIMULATION: "deploy_sim"}
+SOURCES = sorted(path for package, module in MODULES.items() for path in (package / module).glob("*.py"))
 
 
 def test_names_are_unique_and_parameters_keep_their_ranges():
@@ -54,15 +56,27 @@ def test_settings_of_the_shipped_configuration_are_parameters():
 
 
 def test_every_executable_has_its_module():
-    targets = re.findall(r'"(\w+) = deploy_ros\.(\w+):main"', (PACKAGE / "setup.py").read_text())
-    assert {"quadruped_controller", "simulated_robot", "damp"} <= {name for name, _ in targets}
-    for _, module in targets:
-        tree = ast.parse((PACKAGE / "deploy_ros" / f"{module}.py").read_text())
-        assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body)
+    names = set()
+    for package, module in MODULES.items():
+        for name, part in re.findall(rf'"(\w+) = {module}\.(\w+):main"', (package / "setup.py").read_text()):
+            tree = ast.parse((package / module / f"{part}.py").read_text())
+            assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body)
+            names.add((package.name, name))
+    assert {("deploy", "quadruped_controller"), ("deploy", "damp"), ("deploy_sim", "simulated_robot")} <= names
+
+
+@pytest.mark.parametrize("package", MODULES, ids=lambda package: package.name)
+def test_a_package_is_installed_under_its_own_name(package):
+    assert ET.parse(package / "package.xml").getroot().findtext("name") == package.name
+    assert f"lib/{package.name}\n" in (package / "setup.cfg").read_text()
+    assert (package / "resource" / package.name).exists() and f'name="{package.name}"' in (
+        package / "setup.py"
+    ).read_text()
 
 
 def test_packages_that_are_imported_are_declared():
-    declared = {node.text for node in ET.parse(PACKAGE / "package.xml").getroot().iter() if "depend" in node.tag}
+    trees = [ET.parse(package / "package.xml").getroot() for package in MODULES]
+    declared = {node.text for tree in trees for node in tree.iter() if "depend" in node.tag}
     used = set()
     for path in (*SOURCES, PACKAGE / "launch" / "quadruped.launch.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -23,7 +23,6 @@ setup(
     entry_points={
         "console_scripts": [
             "quadruped_controller = deploy_ros.node:main",
-            "simulated_robot = deploy_ros.simulated_robot:main",
             "damp = deploy_ros.damp:main",
             "teleop_key = deploy_ros.teleop_key:main",
             "describe = deploy_ros.describe:main",

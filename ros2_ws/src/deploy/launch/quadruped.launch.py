@@ -75,7 +75,7 @@ def _everything(context: LaunchContext) -> list[Action]:
     started.append(_describer(given["robot"], namespace, prefix))
     if given["driver"] == "sim":
         condition = {"robot": given["robot"], "payload": float(given["payload"]), "stairs": float(given["stairs"])}
-        robot = Node(**_ours("simulated_robot", namespace, config, condition))
+        robot = Node(**{**_ours("simulated_robot", namespace, config, condition), "package": _simulation()})
         started += [robot, _fatal(robot, "the simulated robot has died")]
     if given["teleop"] == "key":
         started.append(Node(**_ours("teleop_key", namespace)))
@@ -86,6 +86,17 @@ def _everything(context: LaunchContext) -> list[Action]:
     if given["rviz"] == "true":
         started.append(Node(package="rviz2", executable="rviz2", arguments=["-f", f"{prefix}world"], prefix=TIED))
     return started
+
+
+def _simulation() -> str:
+    """Return the package of the simulated robot, which a robot's own computer does without."""
+    try:
+        get_package_share_directory("deploy_sim")
+    except PackageNotFoundError:
+        raise RuntimeError(
+            "driver:=sim needs the package 'deploy_sim': build it too, or give another driver, such as driver:=topics"
+        ) from None
+    return "deploy_sim"
 
 
 def _ours(executable: str, namespace: str, *parameters: str | dict[str, Any]) -> dict[str, Any]:

@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from deploy_ros import core, declare, interface, stopping
+from deploy_ros.interface import Parameter
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosidl_runtime_py.utilities import get_message
-
-from deploy_ros import core, declare, interface, stopping
-from deploy_ros.interface import Parameter
 
 try:
     core.require("sim", "mujoco")
 except core.CoreMissingError as missing:
     sys.exit(f"simulated_robot: {missing}")
 
+from deploy_ros import messages
+
 import robots
 from deploy.driver import JointCommand
 from deploy.loop import Pacer
 from deploy.realtime import Realtime
-from deploy_ros import messages
 from robots.joints import JOINT_NAMES
 from sim.factors import RobotFactors
 from sim.field import FieldRobot
