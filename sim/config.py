@@ -132,3 +132,12 @@ class EnvConfig:
     commands: CommandConfig = field(default_factory=CommandConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     rewards: RewardConfig = field(default_factory=RewardConfig)
+
+    def check(self) -> None:
+        """Raise a ValueError if a value cannot be."""
+        for name, value in (("context-dropout", self.context_dropout), ("noise.quietest", self.noise.quietest)):
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"env.{name} {value:g}: give a share between 0 and 1")
+        for name, value in (("stall-s", self.stall_s), ("context-noise", self.context_noise)):
+            if not value >= 0.0:
+                raise ValueError(f"env.{name} {value:g}: give 0 or more")

@@ -108,6 +108,7 @@ class QuadrupedEnv(VecEnv):
     def _allocate_contexts(self) -> None:
         """Make the tables of robots to draw from and of their contexts, on the device."""
         n, config, rng = self.num_envs, self.cfg, np.random.default_rng(self.cfg.seed)
+        config.check()
         self.drawn_nuisances = self._tensor(config.nuisances.ranges().sample(rng, ROBOTS))
         self.table = None if self.contexts is None else self.contexts.to(self.device)
         if self.table is None:

@@ -114,6 +114,20 @@ def test_an_episode_has_a_share_of_the_sensor_noise():
     assert torch.corrcoef(torch.stack([error, quiet.loudness[:, 0]]))[0, 1] > 0.9
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"stall_s": -1.0}, "stall-s"),
+        ({"noise": NoiseConfig(quietest=1.5)}, "quietest"),
+        ({"context_dropout": float("nan")}, "context-dropout"),
+        ({"context_noise": -0.1}, "context-noise"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_by_name(changes, field):
+    with pytest.raises(ValueError, match=field):
+        make_env(1, **changes)
+
+
 def test_a_robot_that_leaves_its_tile_times_out_and_goes_up_a_level():
     env = make_env(2, push_speed=0.0)
     env.curriculum.kind[:] = KINDS.index("stairs")
