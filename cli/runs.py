@@ -1,4 +1,4 @@
-"""`dmcm runs`: list training runs, compare two, and say how to go on."""
+"""`dmcm runs`: list training runs, compare two, draw their learning curves, and say how to go on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,20 +9,23 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """List the runs in a folder, describe one run, or compare two."""
+    """List the runs in a folder, describe one run, compare two, or draw the curves of any number."""
     import tyro
 
     from policy import runs
 
-    def show(folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)) -> None:
+    def show(folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),), curves: Path | None = None) -> None:
         """List training runs with their key figures; of one run, say how to go on; of two, what they do differently.
 
         Args:
-            folders: a folder that holds runs, or one run, or two runs.
+            folders: a folder that holds runs, or one run, or two runs; with --curves any number of them.
+            curves: image to draw the learning curves into, side by side: reward, falls, level on stairs.
         """
-        if len(folders) > 2:
+        if curves:
+            _draw(folders, curves)
+        elif len(folders) > 2:
             raise ValueError(f"{len(folders)} folders: give one that holds runs, or one run, or two runs to compare")
-        if len(folders) == 2:
+        elif len(folders) == 2:
             _compare(*(runs.read(folder) for folder in folders))
         elif (folders[0] / runs.CONFIG).is_file():
             _describe(runs.read(folders[0]))
@@ -30,6 +33,21 @@ def main(arguments: Sequence[str]) -> None:
             _list(runs.find(folders[0]))
 
     tyro.cli(show, prog="dmcm runs", args=arguments)
+
+
+def _draw(folders: Sequence[Path], path: Path) -> None:
+    from cli.record import check_output
+    from policy import curves, runs
+
+    check_output(path)
+    alone = [(folder / runs.CONFIG).is_file() for folder in folders]
+    found = [
+        run
+        for folder, one in zip(folders, alone, strict=True)
+        for run in ([runs.read(folder)] if one else sorted(runs.find(folder), key=lambda run: run.path))
+    ]
+    curves.draw(found, path)
+    print(f"wrote {path}")
 
 
 def _list(found: list["Run"]) -> None:

@@ -64,7 +64,7 @@ RULES = {
     ),
     "policy": Rule(
         {"robots", "models", "sim", "dynamics_model", "numpy", "rich", "safetensors", "onnx", "onnxruntime", *LEARNING},
-        lazy={"mujoco", "yaml"},
+        lazy={"mujoco", "yaml", "matplotlib"},
     ),
     "cli": Rule({"tyro"}, lazy=CLI_USES),
     "benchmarks": Rule(

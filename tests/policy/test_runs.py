@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from cli.main import main
-from policy import runs
+from policy import curves, runs
 from policy.runs import Origin
 
 
@@ -128,3 +128,30 @@ def test_a_logger_that_is_not_installed_gets_one_sentence(tmp_path, capsys, monk
     monkeypatch.setattr("policy.train.find_spec", lambda name: None)
     assert main(["train", "policy", "--logger", "wandb", "--run", str(tmp_path / "run")]) == 1
     assert "pip install '.[wandb]'" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_curves_of_several_runs_are_drawn_side_by_side(make, tmp_path, capsys):
+    make("b", samples=4000)
+    folder = make("a").parent
+    assert main(["runs", str(folder), "--curves", str(tmp_path / "curves.svg")]) == 0
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert drawn.count("<!-- a -->") == drawn.count("<!-- b -->") == 1  # the legend names each once
+    assert "level reached on stairs" in drawn
+
+
+def test_an_iteration_made_twice_counts_once(make):
+    path = make("a")
+    with (path / "progress.jsonl").open("a") as file:
+        file.write("\n" + json.dumps({"samples": 1500, "reward": 9.0, "falls": 0.0, "levels": {"stairs": 2.0}}))
+    assert [line["samples"] for line in curves.progress(runs.read(path))] == [1000, 1500]
+
+
+@pytest.mark.parametrize(("name", "says"), [("curves.txt", "let its name end in"), ("no/curves.png", "no folder")])
+def test_curves_that_cannot_be_written_are_one_sentence(make, tmp_path, capsys, name, says):
+    assert main(["runs", str(make("a")), "--curves", str(tmp_path / name)]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_run_without_an_iteration_has_no_curve(make, tmp_path, capsys):
+    assert main(["runs", str(make("a", progress=False)), "--curves", str(tmp_path / "c.png")]) == 1
+    assert "no iteration" in capsys.readouterr().err
