@@ -95,6 +95,17 @@ def test_robots_that_could_not_be_calibrated_count_as_failed_and_are_told(setup,
     assert "75 (41–93)" in text and "could not be calibrated: +3 kg 8 of 8" in text
 
 
+def test_the_verdict_counts_hard_stairs_with_robots_that_are_not_nominal():
+    def row(mode, condition, terrain, won):
+        return {"mode": mode, "condition": condition, "terrain": terrain, "successes": won, "episodes": 10}
+
+    counted = [row("vanilla", "+3 kg", "stairs_13cm", 9), row("vanilla", "Kp x0.6", "stairs_17cm", 6)]
+    left_out = [row("vanilla", "nominal", "stairs_17cm", 0), row("vanilla", "+3 kg", "stairs_10cm", 0)]
+    said = evaluation_tables.verdict([*counted, *left_out, row("multi", "+3 kg", "stairs_13cm", 10)])
+    assert said.endswith("multi, adapted 100% (72–100), vanilla 75% (53–89).")
+    assert evaluation_tables.verdict(left_out) == "No such cells."
+
+
 def test_cells_of_other_models_are_refused(setup, ran, tmp_path):
     list(run(setup))
     with pytest.raises(ValueError, match="give another --out"):
