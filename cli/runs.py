@@ -23,9 +23,10 @@ def main(arguments: Sequence[str]) -> None:
         """
         if curves:
             _draw(folders, curves)
-        elif len(folders) > 2:
+            return
+        if len(folders) > 2:
             raise ValueError(f"{len(folders)} folders: give one that holds runs, or one run, or two runs to compare")
-        elif len(folders) == 2:
+        if len(folders) == 2:
             _compare(*(runs.read(folder) for folder in folders))
         elif (folders[0] / runs.CONFIG).is_file():
             _describe(runs.read(folders[0]))

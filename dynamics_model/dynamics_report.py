@@ -35,7 +35,15 @@ def markdown(figures: Mapping[str, Any]) -> str:
         f"Adapted on {data['seconds_used']['20']:g} s at most; judged on the last 15 % of each log."
     )
     return "\n\n".join(
-        [head, _errors(figures), _seconds(figures), _told(figures), _spread(figures), _observed(figures)]
+        [
+            head,
+            _errors(figures),
+            *_closed(figures["rows"]),
+            _seconds(figures),
+            _told(figures),
+            _spread(figures),
+            _observed(figures),
+        ]
     )
 
 
@@ -51,10 +59,44 @@ def _errors(figures: Mapping[str, Any]) -> str:
     return "Errors, one step / 25 steps ahead:\n\n" + table(["method", "robots", *titles], body)
 
 
+def _closed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a table of what adapting is worth against being told the true factors, if a method was told them."""
+    errors = {
+        (*(row[name] for name in ("method", "split", "context")), _flat(row)): row["error_1"]
+        for row in rows
+        if row["seconds"] in (0.0, LONGEST)
+    }
+
+    def closed(method: str, split: str, context: str, flat: bool) -> str:
+        ends = ((method, split, "nominal", flat), ("true", split, "true", flat), (method, split, context, flat))
+        if not errors.keys() >= set(ends):
+            return "—"
+        nominal, told, found = (errors[key] for key in ends)
+        return f"{100 * (nominal - found) / (nominal - told):.0f} %"
+
+    body = []
+    for method in _names(rows, "method"):
+        contexts = (("adapted", True), ("swap", False), ("on_terrain", False))
+        cells = [closed(method, split, context, flat) for split in PARTS for context, flat in contexts]
+        if set(cells) != {"—"}:
+            body.append([method, *cells])
+    title = (
+        "Share of the gap between the nominal robot's context and a model that is told the true factors (`true`) that "
+        "contexts close, one step, in and out of distribution; over 100 % is better than being told:"
+    )
+    grounds = ("flat: adapted", "stairs: swap", "stairs: adapted there")
+    head = ["method", *(f"{part}, {ground}" for part in ("in", "out") for ground in grounds)]
+    return [f"{title}\n\n" + table(head, body)] if body else []
+
+
+def _flat(row: Mapping[str, Any]) -> bool:
+    return row["terrain"] == "flat"
+
+
 def _cell(rows: Sequence[Mapping[str, Any]], method: str, part: str, context: str, ground: str) -> str:
     names = {context, "true"} if context == "nominal" else {context}
     for row in rows:
-        there = (row["terrain"] == "flat") == (ground == "flat")
+        there = _flat(row) == (ground == "flat")
         if row["method"] == method and row["split"] == part and row["context"] in names and there:
             if row["seconds"] in (0.0, LONGEST):
                 far = "—" if row["error_25"] is None else f"{row['error_25']:.3f}"

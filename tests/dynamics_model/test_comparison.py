@@ -75,6 +75,24 @@ def test_the_report_shows_every_method(config, found, monkeypatch):
     assert all(f"| {name} |" in text for name in (*NAMES, "ridge")) and "nan" not in text
 
 
+def test_the_report_says_what_contexts_are_worth_against_the_truth():
+    def row(method, context, terrain, seconds, error):
+        return {
+            "method": method,
+            "split": "id",
+            "context": context,
+            "terrain": terrain,
+            "seconds": seconds,
+            "error_1": error,
+        }
+
+    rows = [row("true", "true", "flat", 0.0, 0.2), row("dmcm", "nominal", "flat", 0.0, 1.0)]
+    assert dynamics_report._closed(rows) == [], "nobody adapted"
+    rows += [row("dmcm", "adapted", "flat", 20.0, 0.36), row("dmcm", "adapted", "flat", 1.0, 0.9)]
+    assert "| dmcm | 80 % | — | — | — | — | — |" in dynamics_report._closed(rows)[0]
+    assert dynamics_report._closed(rows[1:]) == [], "nobody was told"
+
+
 def test_what_a_policy_sees_at_one_moment_tells_what_shows_in_it_and_no_more(folder, monkeypatch):
     data = Dataset.read(folder, 2)
     parts = split(data, 0)
