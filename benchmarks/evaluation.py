@@ -63,6 +63,8 @@ class Way:
         robot: which robot context: none, the "nominal" robot's, the one "adapted" to its walk, or the "true" factors.
         seconds: of the walk that is adapted on, s.
         terrain: name of a terrain context; "own" is that of the ground that is walked on.
+        gains: the policy's, or "corrected": divided by what was read of the robot's motors, for a policy that takes no
+            contexts.
     """
 
     name: str
@@ -70,10 +72,17 @@ class Way:
     robot: Literal["none", "nominal", "adapted", "true"] = "none"
     seconds: float = 20.0
     terrain: str = "own"
+    gains: Literal["nominal", "corrected"] = "nominal"
+
+    @property
+    def learner(self) -> str:
+        """Whose dynamics model finds the contexts: a single context has its own."""
+        return "single" if self.mode == "single" else "multi"
 
 
 MAIN = (
     Way("vanilla", "vanilla"),
+    Way("vanilla_gains", "vanilla", "adapted", gains="corrected"),
     Way("history", "history"),
     Way("single_raw", "single", "adapted", terrain="flat"),
     Way("single", "single", "adapted"),
@@ -161,7 +170,7 @@ def make_controller(job: Job, spec: RobotSpec, policy: OnnxPolicy) -> Controller
     if bank is None:
         return made
     if way.robot == "adapted":
-        values = np.array(job.contexts["contexts"][way.mode][f"{way.seconds:g}"])
+        values = np.array(job.contexts["contexts"][way.learner][f"{way.seconds:g}"])
         made.set_context(RobotContext(values, bank.dynamics_digest))
     made.set_terrain(job.terrain if way.robot == "true" else context_name(bank, way, job.terrain))
     return made
@@ -174,6 +183,8 @@ def run_round(job: Job) -> list[dict[str, Any]]:
     if job.way.robot == "adapted" and (cause := missing(job)):
         return [_failed(cause) for _ in range(EPISODES)]
     policy = OnnxPolicy.load(job.models / f"{job.way.mode}.onnx", spec, simulated=True)
+    if job.way.gains == "corrected":
+        correct_gains(policy, job.contexts["readings"][job.way.learner])
     try:
         made = [make_controller(job, spec, policy) for _ in range(EPISODES)]
     except ValueError as refused:
@@ -181,11 +192,17 @@ def run_round(job: Job) -> list[dict[str, Any]]:
     return [episode(job, spec, made[i], i) for i in range(EPISODES)]
 
 
+def correct_gains(policy: OnnxPolicy, read: dict[str, float]) -> None:
+    """Let a policy ask for gains that make up for the motors' as they were read; what was not read stays."""
+    policy.kp = policy.kp / read.get("kp_strength", 1.0)
+    policy.kd = policy.kd / read.get("kd_strength", 1.0)
+
+
 def missing(job: Job) -> str:
     """Return why a job has no adapted context, "" if it has one."""
     if job.contexts["fault"]:
         return f"calibration: {job.contexts['fault']}"
-    found = job.contexts["contexts"][job.way.mode][f"{job.way.seconds:g}"]
+    found = job.contexts["contexts"][job.way.learner][f"{job.way.seconds:g}"]
     return f"calibration: {found}" if isinstance(found, str) else ""
 
 

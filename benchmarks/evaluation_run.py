@@ -130,9 +130,9 @@ def _contexts(
 ) -> Iterator[tuple[int, int, str]]:
     """Walk and adapt to the robots of a round whose contexts are asked for; return by cell what was found."""
     asked = {cell: cell.condition for cell in cells if cell.way.robot == "adapted"}
-    times = {way.mode: sorted({w.seconds for w in setup.ways if w.mode == way.mode}) for way in setup.ways}
-    modes = {cell.way.mode for cell in asked}
-    wanted = {mode: (folder_of(setup.models, mode), tuple(times[mode])) for mode in sorted(modes)}
+    times = {way.learner: sorted({w.seconds for w in setup.ways if w.learner == way.learner}) for way in setup.ways}
+    learners = {cell.way.learner for cell in asked}
+    wanted = {learner: (folder_of(setup.models, learner), tuple(times[learner])) for learner in sorted(learners)}
     found, jobs = {}, []
     for condition in dict.fromkeys(asked.values()):
         path = context_path(setup, condition, number)

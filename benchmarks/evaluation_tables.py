@@ -14,6 +14,7 @@ from reports.charts import wilson
 Rows = Sequence[Mapping[str, Any]]
 LABELS = {
     "vanilla": "vanilla",
+    "vanilla_gains": "vanilla, gains corrected by what was read",
     "history": "history",
     "single_raw": "single, flat context as it is",
     "single": "single, by arithmetic",

@@ -138,7 +138,9 @@ def _use(setup: Any) -> list[dict[str, Any]]:
     """Return whether the policies that take contexts use them."""
     from benchmarks.context_use import use
 
-    modes = dict.fromkeys(way.mode for way in setup.ways if way.robot in ("nominal", "adapted"))
+    modes = dict.fromkeys(
+        way.mode for way in setup.ways if way.robot in ("nominal", "adapted") and way.gains == "nominal"
+    )
     return [use(setup.robot, setup.models, mode, setup.seed) for mode in modes]
 
 

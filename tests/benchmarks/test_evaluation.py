@@ -24,6 +24,7 @@ from benchmarks.evaluation import (
     Job,
     Way,
     context_name,
+    correct_gains,
     course,
     make_controller,
     missing,
@@ -73,13 +74,13 @@ def ran(monkeypatch):
 def test_rounds_go_over_all_cells_in_turn_and_are_not_run_twice(setup, ran):
     progress = run(setup)
     for done, _, _ in progress:
-        if done == 15:
+        if done == 19:
             break
     progress.close()
-    assert [job[3] for job in ran] == [0] * 12 + [1] * 3
+    assert [job[3] for job in ran] == [0] * 16 + [1] * 3
     *_, last = run(setup)
-    assert last[:2] == (24, 24) and len(ran) == len(set(ran)) == 24
-    assert list(run(setup)) == [(24, 24, "begin")]
+    assert last[:2] == (32, 32) and len(ran) == len(set(ran)) == 32
+    assert list(run(setup)) == [(32, 32, "begin")]
 
 
 def test_robots_that_could_not_be_calibrated_count_as_failed_and_are_told(setup, ran):
@@ -104,6 +105,14 @@ def test_the_verdict_counts_hard_stairs_with_robots_that_are_not_nominal():
     said = evaluation_tables.verdict([*counted, *left_out, row("multi", "+3 kg", "stairs_13cm", 10)])
     assert said.endswith("multi, adapted 100% (72–100), vanilla 75% (53–89).")
     assert evaluation_tables.verdict(left_out) == "No such cells."
+
+
+def test_gains_make_up_for_the_motors_as_they_were_read():
+    policy = OnnxPolicy.load(SHIPPED / "vanilla.onnx", SPEC)
+    kp, kd = policy.kp.copy(), policy.kd.copy()
+    correct_gains(policy, {"kp_strength": 0.8, "payload": 2.0})
+    np.testing.assert_allclose(policy.kp * 0.8, kp)
+    np.testing.assert_array_equal(policy.kd, kd)
 
 
 def test_cells_of_other_models_are_refused(setup, ran, tmp_path):
