@@ -63,8 +63,8 @@ class Way:
         robot: which robot context: none, the "nominal" robot's, the one "adapted" to its walk, or the "true" factors.
         seconds: of the walk that is adapted on, s.
         terrain: name of a terrain context; "own" is that of the ground that is walked on.
-        gains: the policy's, or "corrected": divided by what was read of the robot's motors, for a policy that takes no
-            contexts.
+        gains: the policy's, or "corrected": divided by what was read of the motors, which are then like the nominal
+            robot's, and so is the context that a policy is given.
     """
 
     name: str
@@ -88,6 +88,7 @@ MAIN = (
     Way("single", "single", "adapted"),
     Way("multi_nominal", "multi", "nominal"),
     Way("multi", "multi", "adapted"),
+    Way("multi_gains", "multi", "adapted", gains="corrected"),
     Way("oracle", "oracle", "true"),
 )
 TERRAIN = (
@@ -169,7 +170,7 @@ def make_controller(job: Job, spec: RobotSpec, policy: OnnxPolicy) -> Controller
     made = Controller(spec, policy, bank=bank, config=ControllerConfig(command_dt=COMMAND_DT))
     if bank is None:
         return made
-    if way.robot == "adapted":
+    if way.robot == "adapted" and way.gains == "nominal":
         values = np.array(job.contexts["contexts"][way.learner][f"{way.seconds:g}"])
         made.set_context(RobotContext(values, bank.dynamics_digest))
     made.set_terrain(job.terrain if way.robot == "true" else context_name(bank, way, job.terrain))

@@ -20,6 +20,7 @@ LABELS = {
     "single": "single, by arithmetic",
     "multi_nominal": "multi, nominal robot",
     "multi": "multi, adapted",
+    "multi_gains": "multi, gains corrected by what was read",
     "oracle": "oracle",
     "multi_flat": "multi, terrain context flat",
     "multi_13cm": "multi, terrain context stairs 13 cm",

@@ -74,13 +74,13 @@ def ran(monkeypatch):
 def test_rounds_go_over_all_cells_in_turn_and_are_not_run_twice(setup, ran):
     progress = run(setup)
     for done, _, _ in progress:
-        if done == 19:
+        if done == 23:
             break
     progress.close()
-    assert [job[3] for job in ran] == [0] * 16 + [1] * 3
+    assert [job[3] for job in ran] == [0] * 20 + [1] * 3
     *_, last = run(setup)
-    assert last[:2] == (32, 32) and len(ran) == len(set(ran)) == 32
-    assert list(run(setup)) == [(32, 32, "begin")]
+    assert last[:2] == (40, 40) and len(ran) == len(set(ran)) == 40
+    assert list(run(setup)) == [(40, 40, "begin")]
 
 
 def test_robots_that_could_not_be_calibrated_count_as_failed_and_are_told(setup, ran):
@@ -113,6 +113,15 @@ def test_gains_make_up_for_the_motors_as_they_were_read():
     correct_gains(policy, {"kp_strength": 0.8, "payload": 2.0})
     np.testing.assert_allclose(policy.kp * 0.8, kp)
     np.testing.assert_array_equal(policy.kd, kd)
+
+
+def test_with_corrected_gains_a_policy_is_given_the_nominal_context():
+    way = next(way for way in MAIN if way.name == "multi_gains")
+    contexts = {"fault": "", "contexts": {"multi": {"20": [0.5] * 8}}, "readings": {"multi": {}}}
+    job = Job("go1", SHIPPED, way, "nominal", "flat", 0, 0, contexts)
+    made = make_controller(job, SPEC, OnnxPolicy.load(SHIPPED / "multi.onnx", SPEC))
+    nominal = load_bank(SHIPPED / "bank.safetensors", SPEC).nominal_robot
+    np.testing.assert_allclose(made.contexts.robot, nominal, rtol=1e-6)
 
 
 def test_cells_of_other_models_are_refused(setup, ran, tmp_path):
