@@ -82,7 +82,7 @@ def _closed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             body.append([method, *cells])
     title = (
         "Share of the gap between the nominal robot's context and a model that is told the true factors (`true`) that "
-        "contexts close, one step, in and out of distribution; over 100 % is better than being told:"
+        "contexts close, one step ahead, in and out of distribution; over 100 % is better than being told:"
     )
     grounds = ("flat: adapted", "stairs: swap", "stairs: adapted there")
     head = ["method", *(f"{part}, {ground}" for part in ("in", "out") for ground in grounds)]
