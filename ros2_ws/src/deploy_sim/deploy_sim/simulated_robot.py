@@ -22,13 +22,11 @@ except core.CoreMissingError as missing:
 from deploy_ros import messages
 
 import robots
+from cli.drivers import Simulated, field_robot
 from deploy.driver import JointCommand
 from deploy.loop import Pacer
 from deploy.realtime import Realtime
 from robots.joints import JOINT_NAMES
-from sim.factors import RobotFactors
-from sim.field import FieldRobot
-from sim.trial import StairsTrial
 
 PARAMETERS = (
     Parameter("robot", "go2", "which robot", choices=robots.NAMES),
@@ -56,9 +54,8 @@ class SimulatedRobot(Node):
         super().__init__("simulated_robot")
         values = declare.declare(self, PARAMETERS)
         self.spec, self.dt = robots.load(values["robot"]), 1.0 / values["rate"]
-        factors, rise = RobotFactors(payload=values["payload"]), values["stairs"]
-        boxes = StairsTrial(rise, distance=AHEAD).boxes if rise else []
-        self.robot = FieldRobot(self.spec, factors, boxes, seed=values["seed"], command_dt=self.dt)
+        condition = Simulated(payload=values["payload"], stairs=100.0 * values["stairs"], seed=values["seed"])
+        self.robot = field_robot(values["robot"], condition, self.dt, ahead=AHEAD)
         self._order, self._heard, self._epoch = messages.JointOrder(JOINT_NAMES), -np.inf, 0
         self.damped, self.realtime = True, Realtime(values["realtime_priority"])
         self._commands = declare.subscribe(
