@@ -17,6 +17,7 @@ import numpy as np
 from calibration.adapt import Adaptation
 from calibration.errors import RefusedError
 from calibration.torques import Direct
+from deploy.gains import NOMINAL, Gains
 from robots.spec import RobotSpec
 
 SCHEMA = 1
@@ -30,6 +31,7 @@ def as_dict(
     terrain: str,
     log: Mapping[str, Any],
     command: str,
+    gains: Gains = NOMINAL,
 ) -> dict[str, Any]:
     """Return the content of a context file.
 
@@ -41,6 +43,7 @@ def as_dict(
         terrain: name of the ground that was walked on.
         log: file, sha256, seconds and samples of the log.
         command: what was typed.
+        gains: factors on the gains with which to walk.
     """
     return {
         "schema": SCHEMA,
@@ -49,6 +52,7 @@ def as_dict(
         "robot_digest": spec.digest(),
         "dynamics_digest": dynamics_digest,
         "robot_context": _numbers(found.context),
+        "gains": asdict(gains),
         "terrain": terrain,
         "uncertainty": _numbers(found.uncertainty),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -3,26 +3,37 @@
 It neither prints nor asks. A control loop runs it as its `commands` (`deploy.loop.run`), in whatever thread; whoever
 shows it to the operator reads `phase`, `figures` and `problem`, may `cancel` it at any time, and calls `adapt` and
 `accept` when the walk is over. Nothing is saved before `accept`.
+
+With `compensate`, the motors are read from the first seconds of the motion, and all of it is walked with gains that
+make up for them: soft robots stay on their feet, and the context found is of a robot much like those that are known.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration import routine
+from calibration.adapt import adapt
+from calibration.compensation import compensation
 from calibration.live import GOOD, Figures, LiveQuality
 from calibration.model import DynamicsModel
+from calibration.resample import Samples
 from calibration.routine import Result
 from calibration.store import ContextStore
+from deploy.calibration_motion import SECONDS
 from deploy.context import RobotContext, load_bank, load_context
 from deploy.controller import Controller
 from deploy.driver import Operator, StateLike
+from deploy.gains import NOMINAL, Gains
+from deploy.realtime import step_back
 from robots.spec import RobotSpec
 
 STAND = 1.0  # s before the motion
 PATIENCE = 2.0  # s for which a refused event is asked for again: the first states may still be on their way
+FIRST = 5.3  # s of the motion on which the motors are read: standing, forward slowly and fast, backward
 AREA = 1.5  # m that the robot may go away from where the motion began
 RECORD = ("stand", "calibrate")  # states that belong into the log
 
@@ -54,6 +65,7 @@ class FieldRoutine:
         spec: the robot.
         model_dir: folder with dynamics.onnx and bank.safetensors.
         store: where accepted contexts are kept.
+        compensate: correct the gains on the way, see above.
         stay: end standing instead of lying, as for an operator who goes on walking.
         watch: called with the figures once a second of the motion, in the loop's thread.
 
@@ -62,6 +74,7 @@ class FieldRoutine:
         figures: the latest ones.
         problem: why it failed, "" while it did not.
         seconds: of robot time from the first command to the last, s.
+        gains: factors on the gains with which the whole motion is walked; None without compensation, or before.
 
     Raises:
         FileNotFoundError, ValueError: if the models are missing, damaged, or of another robot.
@@ -73,17 +86,21 @@ class FieldRoutine:
         model_dir: str | Path,
         store: ContextStore,
         *,
+        compensate: bool = False,
         stay: bool = False,
         watch: Callable[[Figures], None] | None = None,
     ) -> None:
         self.spec, self.store, self._model_dir = spec, store, Path(model_dir)
         self._model = DynamicsModel.load(self._model_dir / "dynamics.onnx", spec)
         self._bank = load_bank(self._model_dir / "bank.safetensors", spec, self._model.digest)
-        terrain = self._bank.terrain(routine.TERRAIN)
-        self._live = LiveQuality(spec, self._model, terrain, self._bank.nominal_robot)
-        self._stay, self._watch = stay, watch
+        self._terrain = self._bank.terrain(routine.TERRAIN)
+        self._live = LiveQuality(spec, self._model, self._terrain, self._bank.nominal_robot)
+        self._stay, self._watch, self._compensate = stay, watch, compensate
+        self.gains: Gains | None = None
+        self._reading: threading.Thread | None = None
         self.phase, self.figures, self.problem, self.seconds = WAITING, Figures(), "", 0.0
         self._in_phase, self._shown = 0.0, -1
+        self._found: Gains | str | None = None
         self._asked_at: float | None = None
         self._last: StateLike | None = None
 
@@ -103,6 +120,8 @@ class FieldRoutine:
             return self._fail(controller.fault or "the operator's emergency stop")
         if self.problem and self.phase != LIE_DOWN:
             self._enter(LIE_DOWN)
+        if self.phase != WALK:
+            controller.calibration_gains = NOMINAL
         return getattr(self, f"_{self.phase.replace(' ', '_')}")(controller)
 
     # One method a phase
@@ -124,12 +143,37 @@ class FieldRoutine:
     def _walk(self, controller: Controller) -> Operator | None:
         if controller.state == "calibrate":
             self._look(controller)
+            if self._compensate and self.gains is None:
+                return self._read(controller)
         elif controller.state == "stand" and self.figures.progress > 0.0:
             self.figures = replace(self.figures, progress=1.0)
             self._enter(LIE_DOWN)
         elif controller.state == "stand" and self._in_phase >= STAND:
             return self._ask(controller, "calibrate")
         return Operator()
+
+    def _read(self, controller: Controller) -> Operator:
+        """After the first seconds read the motors, in a thread while the walk goes on; then begin anew with gains."""
+        if self._reading is None and self.figures.progress * SECONDS >= FIRST:
+            self._reading = threading.Thread(target=self._read_motors, args=[self._live.samples()], daemon=True)
+            self._reading.start()
+        if self._found is None:
+            return Operator()
+        if isinstance(self._found, str):
+            self.cancel(self._found)
+            return Operator()
+        self.gains = controller.calibration_gains = self._found
+        self._live.restart()
+        self._in_phase, self._shown = 0.0, -1
+        return Operator(event="calibrate")
+
+    def _read_motors(self, walked: Samples) -> None:
+        nominal, dt = self._bank.nominal_robot, self.spec.control_dt
+        try:
+            step_back()
+            self._found = compensation(adapt(self._model, walked, self._terrain, nominal, dt).readings)
+        except Exception as problem:  # a thread must not end without a word
+            self._found = str(problem)
 
     def _lie_down(self, controller: Controller) -> Operator | None:
         stay = self._stay and not self.problem

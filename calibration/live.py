@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,12 +69,15 @@ class LiveQuality:
     def __init__(self, spec: RobotSpec, model: DynamicsModel | None, terrain: np.ndarray, nominal: np.ndarray) -> None:
         self._spec, self._model, self._contexts = spec, model, (nominal, terrain)
         self._odometry = LegOdometry(spec, spec.control_dt)
-        history = model.history if model else 1
-        self._frames: deque[np.ndarray] = deque(maxlen=round(1.0 / spec.control_dt) + history)
-        self._saturated = np.zeros(12)
-        self._place, self._distance, self._ticks = np.zeros(2), 0.0, 0
+        self._second = round(1.0 / spec.control_dt) + (model.history if model else 1)
+        self._place, self._distance, self._heading = np.zeros(2), 0.0, 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        """Judge the walk from here on; where it began stays."""
+        self._frames: list[np.ndarray] = []
         self._errors: list[float] = []
-        self._heading = self._worst_tilt = 0.0
+        self._saturated, self._ticks, self._worst_tilt = np.zeros(12), 0, 0.0
 
     @property
     def away(self) -> float:
@@ -104,13 +106,14 @@ class LiveQuality:
 
     def figures(self, progress: float) -> Figures:
         """Return what is known now; call it once a second, as it runs the model on the last second."""
-        if self._model is not None and len(self._frames) == self._frames.maxlen:
-            self._errors.append(float(self._model.error(self._samples(), *self._contexts).mean()))
+        if self._model is not None and len(self._frames) >= self._second:
+            last = self.samples(self._second)
+            self._errors.append(float(self._model.error(last, *self._contexts).mean()))
         error = float(np.mean(self._errors)) if self._errors else float("nan")
         return Figures(progress, self._distance, self.away, self._quality(), error)
 
     def _quality(self) -> str:
-        frames = np.array(self._frames)
+        frames = np.array(self._frames[-2 * self._second :])  # longer than the motion's pauses
         if len(frames) == 0:
             return GOOD
         if not np.isfinite(frames).all():
@@ -123,10 +126,10 @@ class LiveQuality:
             return "the joints hardly move"
         return "leaning" if self._worst_tilt > LEANING else GOOD
 
-    def _samples(self) -> Samples:
-        """Return the transitions of the last second."""
+    def samples(self, count: int = 0) -> Samples:
+        """Return the transitions of the last frames, of all if no count is given; there must be a model."""
         assert self._model is not None
-        frames, history = np.array(self._frames), self._model.history
+        frames, history = np.array(self._frames[-count:]), self._model.history
         newest = np.arange(history - 1, len(frames) - 1)
         past = frames[newest[:, None] + np.arange(1 - history, 1)]
         state = frames[:, :STATE_SIZE]

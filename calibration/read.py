@@ -19,6 +19,7 @@ from robots.joints import permutation
 STORAGES = (".mcap", ".db3")
 # A bag of the ROS 2 node has the joint targets here; its commands are a type of its own, and limited by the torque.
 TARGETS, JOINT_COMMAND = "/joint_targets", "deploy_msgs/msg/JointCommand"
+STATE = "deploy_msgs/msg/ControllerState"
 AGAIN = "record the walk again"
 MOST = 160  # characters of another library's complaint that are passed on
 
@@ -63,7 +64,7 @@ class RawLog:
         joints: `position` rad, `velocity` rad/s, `effort` N m (NaN where absent), all (n, 12).
         commands: `position`, joint targets (n, 12) rad.
         velocity_command: `command` (n, 3) m/s, m/s, rad/s, or None.
-        controller: `state`, n names, or None.
+        controller: `state`, n names, and `gains`, factors on kp and kd (n, 2), or None.
         metadata: the writer's own record `dmcm`: robot, robot_digest, ...
     """
 
@@ -144,12 +145,11 @@ def _messages(path: Path, source: Path, topics: Topics) -> tuple[dict[str, list[
         topics.joints: ("sensor_msgs/msg/JointState",),
         topics.commands: ("sensor_msgs/msg/JointState",),
         topics.velocity_command: ("geometry_msgs/msg/TwistStamped", "geometry_msgs/msg/Twist"),
-        topics.controller: ("std_msgs/msg/String",),
+        topics.controller: ("std_msgs/msg/String", STATE),
     }
     required = (topics.imu, topics.joints, topics.commands)
     found: dict[str, list[tuple[int, Any]]] = {}
     try:
-        store = _message_types()
         with Reader(source) as reader:
             there = {c.topic: c.msgtype for c in reader.connections}
             alias = {}
@@ -158,6 +158,8 @@ def _messages(path: Path, source: Path, topics: Topics) -> tuple[dict[str, list[
             _require(path, reader.message_count, there, kinds, required)
             custom = dict(getattr(reader.storage.metadata, "custom", None) or {})
             wanted = [c for c in reader.connections if c.msgtype in kinds.get(alias.get(c.topic, c.topic), ())]
+            store = _message_types(next((c.msgdef.data for c in wanted if c.msgtype == STATE), ""))
+            wanted = [c for c in wanted if c.msgtype in store.types]
             for connection, time, raw in reader.messages(wanted):
                 message = store.deserialize_cdr(raw, connection.msgtype)
                 found.setdefault(alias.get(connection.topic, connection.topic), []).append((time, message))
@@ -173,11 +175,15 @@ def _messages(path: Path, source: Path, topics: Topics) -> tuple[dict[str, list[
     return found, custom
 
 
-@lru_cache(maxsize=1)
-def _message_types() -> Any:
-    from rosbags.typesys import Stores, get_typestore
+@lru_cache(maxsize=2)
+def _message_types(state: str) -> Any:
+    """Return the types of a bag, with our own message if the bag defines it, as MCAP does."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    return get_typestore(Stores.ROS2_HUMBLE)
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    if state:
+        store.register({STATE: get_types_from_msg(state, STATE)[STATE]})
+    return store
 
 
 def _damaged(path: Path, error: Exception) -> RefusedError:
@@ -254,13 +260,19 @@ def _twist(messages: Sequence[Any]) -> dict[str, Any]:
 
 
 def _state(messages: Sequence[Any]) -> dict[str, Any]:
-    def name(text: str) -> str:
+    def told(text: str) -> tuple[str, tuple[float, float]]:
         try:
-            return str(json.loads(text)["state"])
-        except (ValueError, KeyError, TypeError):
-            return text
+            status = json.loads(text)
+            kp, kd = status.get("gains", (1.0, 1.0))
+            return str(status["state"]), (float(kp), float(kd))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return text, (1.0, 1.0)
 
-    return {"state": [name(m.data) for m in messages]}
+    def factors(message: Any) -> tuple[float, float]:
+        return getattr(message, "kp_factor", 1.0), getattr(message, "kd_factor", 1.0)
+
+    states = [told(m.data) if hasattr(m, "data") else (m.state, factors(m)) for m in messages]
+    return {"state": [state for state, _ in states], "gains": np.array([gains for _, gains in states])}
 
 
 def _joint_series(

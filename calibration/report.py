@@ -7,6 +7,7 @@ from typing import Any
 
 from calibration.quality import Check
 from calibration.routine import Result
+from deploy.gains import NOMINAL, Gains
 
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 LEGS = {"leg_fl": "front left", "leg_fr": "front right", "leg_rl": "rear left", "leg_rr": "rear right"}
@@ -69,6 +70,8 @@ def plain(context: Mapping[str, Any]) -> str:
             parts.append(f"{label} {quantity(reading['value'], reading['unit'])}")
     if torques:
         parts.append(f"legs {weak_leg(list(torques.values()))}")
+    if (gains := Gains(**context.get("gains", {}))) != NOMINAL:
+        parts.append(f"walks with {gains}")
     return ", ".join(parts) or "nothing that can be said in plain words"
 
 
@@ -93,6 +96,7 @@ def text(result: Result) -> str:
             f"Prediction error on the walk's end: {before:.4f} nominal -> {after:.4f} adapted ({change})",
             f"Robot context  {values}{'  (nominal)' if context['nominal'] else ''}",
             f"           +-  {spread}",
+            f"Gains          {Gains(**context['gains'])}",
             "",
             "Read from the context:",
             readings_text(context["readings"]),

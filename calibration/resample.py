@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.read import RawLog, Series
+from deploy.gains import NOMINAL, Gains
 from robots.frame import FRAME, FRAME_SIZE, STATE_SIZE
 from robots.kinematics import projected_gravity
 from robots.spec import RobotSpec
@@ -31,6 +32,7 @@ class Ticks:
         moving: whether the joints move as in a walk, (t,).
         segment: number of the uninterrupted stretch that a tick belongs to, -1 where it is not usable, (t,).
         clock: "header" or "log", whichever time was trusted.
+        gains: factors on the gains in the walk.
     """
 
     time: np.ndarray
@@ -42,6 +44,7 @@ class Ticks:
     moving: np.ndarray
     segment: np.ndarray
     clock: str
+    gains: Gains = NOMINAL
 
     @property
     def usable(self) -> np.ndarray:
@@ -106,7 +109,8 @@ def resample(log: RawLog, spec: RobotSpec) -> Ticks:
     log_time = commands.log_time[ticks]
     finite = np.all(np.isfinite(frames), axis=1)
     moving = motion(np.where(finite[:, None], frames[:, 6:18], 0.0), spec.control_dt) > MOTION
-    good = finite & (age <= STALE * spec.control_dt) & _walks(log.controller, log_time, moving)
+    walks, gains = _walks(log.controller, log_time, moving)
+    good = finite & (age <= STALE * spec.control_dt) & walks
     return Ticks(
         time=time,
         age=age,
@@ -117,6 +121,7 @@ def resample(log: RawLog, spec: RobotSpec) -> Ticks:
         moving=moving & finite,
         segment=segments(time, good, spec.control_dt),
         clock=clock,
+        gains=gains,
     )
 
 
@@ -214,16 +219,20 @@ def _held(series: Series | None, at: np.ndarray) -> np.ndarray | None:
     return np.where(index[:, None] >= 0, series.values["command"][np.maximum(index, 0)], 0.0)
 
 
-def _walks(controller: Series | None, at: np.ndarray, moving: np.ndarray) -> np.ndarray:
-    """Return the ticks at which the controller calibrates, else walks, else (unknown) the joints move."""
+def _walks(controller: Series | None, at: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, Gains]:
+    """Return the ticks at which the controller calibrates, else walks, else (unknown) the joints move, and its gains.
+
+    Where the gains were changed on the way, the ticks with the last ones count.
+    """
     if controller is not None:
-        states = np.array(controller.values["state"])
         index = _latest(controller.log_time, at)
-        now = np.where(index >= 0, states[np.maximum(index, 0)], "")
+        now = np.where(index >= 0, np.array(controller.values["state"])[np.maximum(index, 0)], "")
+        gains = controller.values["gains"][np.maximum(index, 0)]
         for state in WALKING_STATES:
-            if (now == state).any():
-                return now == state
-    return moving
+            if (there := now == state).any():
+                last = gains[there][-1]
+                return there & (gains == last).all(axis=1), Gains(*map(float, last))
+    return moving, NOMINAL
 
 
 def _rate_ratio(time: np.ndarray, dt: float) -> float:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import robots
 from calibration import adapt as adaptation
 from calibration import context_file, quality
+from calibration.compensation import compensation, of_the_motors
 from calibration.errors import RefusedError
 from calibration.model import DynamicsModel
 from calibration.quality import Check
@@ -55,6 +58,7 @@ def run(
     topics: Topics | None = None,
     command: str | None = None,
     seed: int = 0,
+    compensate: bool = False,
 ) -> Result:
     """Find the context of the robot that walked in the log as `find` does, with its arguments, and write it to `out`.
 
@@ -65,7 +69,9 @@ def run(
     """
     out = Path(out)
     context_file.check_writable(out)
-    found = find(log, robot, model_dir, terrain=terrain, topics=topics, command=command, seed=seed)
+    found = find(
+        log, robot, model_dir, terrain=terrain, topics=topics, command=command, seed=seed, compensate=compensate
+    )
     context_file.write(found.context, out)
     return replace(found, out=out)
 
@@ -79,6 +85,7 @@ def find(
     topics: Topics | None = None,
     command: str | None = None,
     seed: int = 0,
+    compensate: bool = False,
 ) -> Result:
     """Return the context of the robot that walked in the log, without writing it.
 
@@ -90,6 +97,7 @@ def find(
         topics: names of the log's topics, if they are not the usual ones.
         command: what was typed, for the record; default the process's command line.
         seed: of the estimate of uncertainty.
+        compensate: make of what was read gains that are to be walked with, and of the robot the nominal one.
 
     Raises:
         FileNotFoundError: if log or model files are missing.
@@ -119,6 +127,11 @@ def find(
     except RefusedError as error:
         raise RefusedError(f"log {log}: {error}", checks) from error
     checks.append(_validated(found))
+    found = replace(found, readings=tuple(of_the_motors(reading, ticks.gains) for reading in found.readings))
+    torques = [of_the_motors(reading, ticks.gains) for reading in read_torques(ticks, spec)]
+    gains = ticks.gains
+    if compensate:
+        gains, found = compensation(found.readings), replace(found, context=np.array(bank.nominal_robot, dtype=float))
     record = {
         "file": str(log),
         "sha256": context_file.log_sha256(log),
@@ -127,8 +140,7 @@ def find(
         "serial": raw.metadata.get("serial", ""),
     }
     typed = shlex.join(sys.argv) if command is None else command
-    torques = read_torques(ticks, spec)
-    content = context_file.as_dict(found, torques, spec, model.digest, terrain, record, typed)
+    content = context_file.as_dict(found, torques, spec, model.digest, terrain, record, typed, gains)
     return Result(content, tuple(checks), time.perf_counter() - began)
 
 

@@ -25,6 +25,7 @@ def main(arguments: Sequence[str]) -> None:
         model_dir: Path | None = None,
         terrain: str = "flat",
         seed: int = 0,
+        compensate: bool = False,
         report: Path | None = None,
         json: Path | None = None,
         topics: Topics = usual,
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str]) -> None:
             model_dir: folder with dynamics.onnx and bank.safetensors; the shipped models of the robot by default.
             terrain: the bank's name of the ground that was walked on.
             seed: of the bootstrap that estimates the uncertainty.
+            compensate: make of what was read factors on the gains of walking, and of the robot the nominal one; in
+                simulation only so far.
             report: HTML file for a report to show.
             json: file for the figures.
             topics: where the log holds what is needed.
@@ -48,7 +51,8 @@ def main(arguments: Sequence[str]) -> None:
         typed = shlex.join(["dmcm", *command])
         folder = model_dir or models.path(robot)
         try:
-            result = run(log, robot, out, folder, terrain=terrain, topics=topics, command=typed, seed=seed)
+            options = {"terrain": terrain, "topics": topics, "command": typed, "seed": seed, "compensate": compensate}
+            result = run(log, robot, out, folder, **options)
         except RefusedError as refusal:
             if refusal.checks:
                 print(checks_text(refusal.checks))

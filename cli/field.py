@@ -41,6 +41,8 @@ class FieldConfig(Simulated, Wire):
         log: adapt on this log (rosbag2 folder, .mcap or .db3) instead of walking.
         contexts: folder of all robots' contexts.
         serial: of the robot; what the driver or the log says by default.
+        compensate: read the motors after 5 s, walk the 20 s with gains that make up for them, and keep those with the
+            context; in simulation only so far. With --log, see `dmcm adapt`.
         yes: accept without asking.
         walk: after accepting, walk forward that long with the new context, at 0.3 m/s, s.
         undo: go back to the context used before, and do nothing else.
@@ -60,6 +62,7 @@ class FieldConfig(Simulated, Wire):
     log: Path | None = None
     contexts: Path = Path("contexts")
     serial: str = ""
+    compensate: bool = False
     yes: bool = False
     walk: float = 0.0
     undo: bool = False
@@ -114,7 +117,7 @@ def _from_log(config: FieldConfig, typed: str) -> dict[str, Any]:
     from calibration.store import ContextStore
 
     folder = config.model_dir or models.path(config.robot)
-    result = find(config.log, config.robot, folder, command=typed)
+    result = find(config.log, config.robot, folder, command=typed, compensate=config.compensate)
     store = ContextStore(config.contexts, config.robot, config.serial or result.context["log"]["serial"])
     _show(result)
     if config.report is not None:
@@ -136,7 +139,7 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
     try:
         store = ContextStore(config.contexts, config.robot, config.serial or driver.serial)
         store.current()
-        routine = FieldRoutine(spec, models_dir, store, watch=_Progress())
+        routine = FieldRoutine(spec, models_dir, store, compensate=config.compensate, watch=_Progress())
         _preflight(config, driver)
         log = config.logs / f"{store.folder.name}-{datetime.now(timezone.utc):%Y-%m-%dT%H%M%SZ}"
         report = _walk_motion(config, driver, routine, log)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.fields import ArtifactError, Fields, read_bytes
+from deploy.gains import LEAST, MOST, NOMINAL, Gains
 from deploy.policy import OnnxPolicy
 from robots.seal import intact
 from robots.spec import RobotSpec
@@ -34,6 +35,7 @@ class RobotContext:
         terrain: name of the terrain on which it was found.
         source: file or origin, for messages.
         digest: SHA-256 of the file, or "" where there is none.
+        gains: factors on the gains with which the robot walked when it was found, and has to walk with it.
     """
 
     values: np.ndarray
@@ -41,6 +43,7 @@ class RobotContext:
     terrain: str = "flat"
     source: str = "given"
     digest: str = ""
+    gains: Gains = NOMINAL
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,11 @@ class ActiveContexts:
         terrain_name: name of the terrain; "" without a bank.
         range: where the training robots' contexts lie; None without a bank.
         warning: what is doubtful about the robot's context, "" if nothing is.
+        gains: factors on the walking policy's gains, which come with the robot's context.
     """
 
     def __init__(self, bank: ContextBank | None) -> None:
-        self.bank = bank
+        self.bank, self.gains = bank, NOMINAL
         self.robot: np.ndarray | None = None
         self.terrain: np.ndarray | None = None
         self.robot_source = self.terrain_name = self.warning = ""
@@ -149,7 +153,7 @@ class ActiveContexts:
         """
         bank = self._need_bank()
         if context is None:
-            self.robot, self.robot_source, self.warning = bank.nominal_robot, "nominal", ""
+            self.robot, self.robot_source, self.warning, self.gains = bank.nominal_robot, "nominal", "", NOMINAL
             return
         if context.dynamics_digest != bank.dynamics_digest:
             raise _other_dynamics(context.source, context.dynamics_digest, bank.dynamics_digest)
@@ -158,6 +162,7 @@ class ActiveContexts:
             raise ContextError(f"{context.source}: expected {len(bank.nominal_robot)} finite values, found {values}")
         warning = self._judge(values, context.source)
         self.robot, self.robot_source, self.warning = values, context.digest or context.source, warning
+        self.gains = context.gains
 
     def _judge(self, values: np.ndarray, source: str) -> str:
         """Return what is doubtful about a context, "" if nothing is.
@@ -232,7 +237,21 @@ def load_context(path: str | Path, spec: RobotSpec, dynamics_digest: str | None 
         terrain=fields.text("terrain"),
         source=str(path),
         digest=hashlib.sha256(content).hexdigest(),
+        gains=_gains(fields),
     )
+
+
+def _gains(fields: Fields) -> Gains:
+    """Return the factors on the gains, those of the robot as it is where none are told."""
+    if "gains" not in fields.data:
+        return NOMINAL
+    found = Gains(fields.number("gains.kp"), fields.number("gains.kd"))
+    for name, factor in (("kp", found.kp), ("kd", found.kd)):
+        if not LEAST <= factor <= MOST:
+            raise ContextError(
+                f"{fields.where}: field 'gains.{name}' is {factor:g}, allowed are {LEAST:g} to {MOST:g}; adapt again"
+            )
+    return found
 
 
 def load_bank(path: str | Path, spec: RobotSpec, dynamics_digest: str | None = None) -> ContextBank:

@@ -15,6 +15,7 @@ import numpy as np
 from deploy import calibration_motion
 from deploy.context import ActiveContexts, ContextBank, RobotContext
 from deploy.driver import JointCommand, Operator, StateLike
+from deploy.gains import NOMINAL
 from deploy.guards import SafetyConfig
 from deploy.policy import OnnxPolicy
 from deploy.runner import PolicyFaultError, Runner
@@ -74,6 +75,8 @@ class Controller:
         transitions: number of transitions so far.
         policy_tick: whether the last step was one at the policy's rate.
         contexts: the contexts in use.
+        gains: factors on the gains of the policy that runs; a context that is set meanwhile counts from the next walk.
+        calibration_gains: factors on the gains of calibrating, from the next time on; its owner may set them.
         supervisor: its guards and limits.
         runner: the policy in use, None without one.
         target: joint target within the joint limits, before the torque limit, rad, (12,).
@@ -120,6 +123,7 @@ class Controller:
         self._path: JointPath | None = None
         self._shares: list[float] = []
         self.contexts = ActiveContexts(bank)
+        self.gains = self.calibration_gains = NOMINAL
         for policy in policies.values():
             self.contexts.check(policy)
 
@@ -201,7 +205,7 @@ class Controller:
             self.refusal = ""
             if target == INITIAL:
                 self.fault = ""
-            if target != self.state:
+            if target != self.state or event == "calibrate":
                 self._enter(target, f"operator: {event}")
 
     def _finish(self) -> None:
@@ -242,6 +246,10 @@ class Controller:
         self.velocity = np.zeros(3)
         if row.motion == "path":
             self._path = self._plan(row)
+        if row.policy is not None or row.motion != "policy":
+            self.gains = {"walk": self.contexts.gains, "calibration": self.calibration_gains}.get(
+                row.policy or "", NOMINAL
+            )
         if row.policy is not None:
             self.runner = self._runners[row.policy]
         if row.motion == "policy" and not walking and self.runner is not None:
@@ -308,7 +316,7 @@ class Controller:
         ramp = min(1.0, self._elapsed / row.gain_ramp) if row.gain_ramp else 1.0
         if row.motion == "policy" and self.runner is not None:
             policy = self.runner.policy
-            return _to(self._interpolated(), row.kp * policy.kp, row.kd * policy.kd)
+            return _to(self._interpolated(), row.kp * self.gains.kp * policy.kp, row.kd * self.gains.kd * policy.kd)
         return _to(self.target, ramp * row.kp * self._gains[0], row.kd * self._gains[1])
 
     def _interpolated(self) -> np.ndarray:
@@ -334,6 +342,7 @@ class Controller:
                 "context": self.contexts.robot_source,
                 "context_warning": self.contexts.warning,
                 "terrain": self.contexts.terrain_name,
+                "gains": [self.gains.kp, self.gains.kd],
             }
         )
 

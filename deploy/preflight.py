@@ -17,6 +17,7 @@ from deploy.bench import jitter
 from deploy.context import ActiveContexts, ContextBank, RobotContext, load_bank, load_context
 from deploy.controller import Controller, ControllerConfig
 from deploy.driver import RobotDriver
+from deploy.gains import NOMINAL
 from deploy.guards import SafetyConfig
 from deploy.load import BANK, CALIBRATION, POLICY, policy_path
 from deploy.policy import OnnxPolicy
@@ -121,9 +122,10 @@ def _contexts(spec: RobotSpec, walk: OnnxPolicy, bank: ContextBank | None, conte
         active.set_robot(found)
     except (ValueError, OSError) as problem:
         return Check(name, "fail", " ".join(str(problem).split()))
+    corrects = "" if active.gains == NOMINAL else f"; gains of walking: {active.gains}"
     if active.warning:
-        return Check(name, "warn", active.warning)
-    return Check(name, "ok", f"{context}, within the training robots' range")
+        return Check(name, "warn", f"{active.warning}{corrects}")
+    return Check(name, "ok", f"{context}, within the training robots' range{corrects}")
 
 
 def _log_folder(folder: Path) -> Check:

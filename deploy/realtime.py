@@ -24,6 +24,13 @@ def steady_memory() -> Iterator[None]:
         gc.unfreeze()
 
 
+def step_back() -> None:
+    """Let the calling thread give way to the control loop whose thread began it, and passed its class on to it."""
+    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) == os.SCHED_FIFO:
+        priority = max(1, os.sched_getparam(0).sched_priority - 1)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+
+
 @dataclass
 class Realtime:
     """A context in which the calling thread runs as asked for; what was before returns at its end.

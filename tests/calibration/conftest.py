@@ -88,6 +88,7 @@ class Walk:
     target: np.ndarray
     acceleration: np.ndarray
     state: Sequence[str] | None = None
+    gains: np.ndarray | None = None
     log_time: np.ndarray | None = None
 
     def but(self, **changes: Any) -> Walk:
@@ -218,9 +219,14 @@ def write_bag(
             ("/joint_commands", joint_states, at, joint_message(stamp, command_names or names, walk.target[i, asked])),
         ]
         if walk.state is not None:
-            text = json.dumps({"state": walk.state[i]})
+            text = json.dumps({"state": walk.state[i], "gains": gains_of(walk)[i].tolist()})
             messages.append(("/controller_state", "std_msgs/msg/String", at, text_message(text)))
     return write_messages(path, [m for m in messages if m[0] not in leave_out], **options)
+
+
+def gains_of(walk: Walk) -> np.ndarray:
+    """Return the factors on the gains at every tick, (n, 2)."""
+    return np.ones((len(walk.time), 2)) if walk.gains is None else walk.gains
 
 
 def raw_log(walk: Walk, metadata: Mapping[str, str] | None = None) -> RawLog:
@@ -229,12 +235,13 @@ def raw_log(walk: Walk, metadata: Mapping[str, str] | None = None) -> RawLog:
     at = stamp if walk.log_time is None else walk.log_time - walk.log_time[0]
     imu = {k: getattr(walk, k) for k in ("angular_velocity", "quaternion")}
     joints = {k: getattr(walk, k) for k in ("position", "velocity", "effort")}
+    told = None if walk.state is None else Series(at, stamp, {"state": list(walk.state), "gains": gains_of(walk)})
     return RawLog(
         path=Path("log"),
         imu=Series(at, stamp, {**imu, "linear_acceleration": walk.acceleration}),
         joints=Series(at, stamp, joints),
         commands=Series(at, stamp, {"position": walk.target}),
-        controller=None if walk.state is None else Series(at, stamp, {"state": list(walk.state)}),
+        controller=told,
         metadata=dict(metadata or {}),
     )
 

@@ -60,6 +60,28 @@ def test_the_whole_routine_saves_a_context_that_the_controller_takes(routine, tm
     assert saved["serial"] == "S1" and saved["log"]["sha256"] and saved["created"] and saved["dynamics_digest"]
 
 
+def test_a_soft_robot_under_a_load_walks_with_corrected_gains(tmp_path):
+    """The robot falls when it calibrates with its own gains."""
+    routine = FieldRoutine(SPEC, FOLDER, ContextStore(tmp_path / "contexts", "go1"), compensate=True)
+    controller, robot = drive(routine, tmp_path, RobotFactors(payload=3.0, kp_scale=0.65))
+    assert (routine.phase, routine.problem) == ("walked", "") and controller.state == "passive"
+    assert routine.seconds < 42.0 and np.linalg.norm(robot.position[:2]) < 1.5
+    visited = [transition.target for transition in controller.history]
+    assert visited.count("calibrate") == 2 and 1.3 < routine.gains.kp <= 2.0
+    context = routine.adapt(tmp_path / "log", "test").context
+    assert context["gains"] == {"kp": routine.gains.kp, "kd": routine.gains.kd}
+    assert 19.5 < context["log"]["seconds"] < 20.5 and context["error"]["after"] < context["error"]["before"]
+    read = {reading["name"]: reading["value"] for reading in context["readings"]}
+    assert 0.5 < read["kp_strength"] < 0.75
+
+
+def test_motors_that_cannot_be_read_end_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("calibration.compensation.KP", "nothing")
+    routine = FieldRoutine(SPEC, FOLDER, ContextStore(tmp_path / "contexts", "go1"), compensate=True)
+    controller, _ = drive(routine, tmp_path)
+    assert routine.phase == "failed" and "nothing was not read" in routine.problem and controller.state == "passive"
+
+
 class Script:
     """Runs the routine, and something else at a moment."""
 

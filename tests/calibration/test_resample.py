@@ -6,6 +6,7 @@ import pytest
 import robots
 from calibration.read import Series, read
 from calibration.resample import motion, policy_ticks, resample, samples, segments
+from deploy.gains import Gains
 from robots.frame import FRAME_SIZE, STATE_SIZE
 from robots.kinematics import projected_gravity
 
@@ -48,6 +49,15 @@ def test_faster_states_are_held_from_before_the_command(bench, bag):
     assert (time[seen.astype(int) + 1] > ticks.time).all()
     np.testing.assert_allclose(ticks.age, ticks.time - time[seen.astype(int)], atol=1e-9)
     assert ticks.age.max() <= 0.002
+
+
+def test_where_gains_changed_on_the_way_the_last_ones_count(bench, bag):
+    walk = bench.walk
+    gains = np.where(walk.time[:, None] < 5.0, 1.0, [1.25, 2.0])
+    walk = walk.but(state=["calibrate"] * len(walk.time), gains=gains)
+    for ticks in (resample(bench.raw(walk), SPEC), resample(read(bag(walk), SPEC.joint_names), SPEC)):
+        assert ticks.gains == Gains(1.25, 2.0)
+        np.testing.assert_array_equal(ticks.usable, walk.time >= 5.0)
 
 
 def test_headers_of_another_clock_are_not_trusted(bench, ticks_of):

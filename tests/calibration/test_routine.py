@@ -14,7 +14,8 @@ import calibration
 import robots
 from calibration import report
 from calibration.context_file import log_sha256
-from deploy.context import load_context
+from deploy.context import load_bank, load_context
+from deploy.gains import Gains
 
 SPEC = robots.load("go1")
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,28 @@ def test_the_report_shows_readings_and_hides_what_is_unknown(bench, bag, out):
                                for n in ("payload", "kp_strength", "friction"))  # fmt: skip
     assert "1.60 kg" in payload and "x 0.82" in gain and "unknown" in friction
     assert "0.31" in friction and "FAIL" not in text and str(out) in text
+
+
+def test_gains_that_make_up_for_what_was_read(bench, bag, out):
+    plain = calibration.run(bag(name="a"), "go1", out, bench.models).context
+    assert plain["gains"] == {"kp": 1.0, "kd": 1.0}
+    result = calibration.run(bag(name="b"), "go1", out, bench.models, compensate=True)
+    context, strength = load_context(out, SPEC), {r["name"]: r["value"] for r in plain["readings"]}["kp_strength"]
+    assert context.gains == Gains(1 / strength, 1.0)
+    assert np.array_equal(context.values, load_bank(bench.models / "bank.safetensors", SPEC).nominal_robot)
+    assert (
+        f"walks with kp x {1 / strength:.2f}" in report.plain(result.context) and result.context["error"]["after"] > 0
+    )
+
+
+def test_a_context_found_with_corrected_gains_keeps_them_and_reads_the_motors(bench, bag, out):
+    plain = calibration.run(bag(name="a"), "go1", out, bench.models).context
+    walk = bench.walk
+    walk = walk.but(state=["walk"] * len(walk.time), gains=np.tile([1.25, 2.0], (len(walk.time), 1)))
+    content = calibration.run(bag(walk, name="b"), "go1", out, bench.models).context
+    assert content["robot_context"] == plain["robot_context"] and load_context(out, SPEC).gains == Gains(1.25, 2.0)
+    for one, other in zip(content["readings"], plain["readings"], strict=True):
+        assert one["value"] == pytest.approx(other["value"] / (1.25 if one["name"] == "kp_strength" else 1.0))
 
 
 def test_permuted_joints_give_the_same_context(bench, bag, out):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import robots
 from deploy.context import ActiveContexts, ContextError, RobotContext, load_bank, load_context
+from deploy.gains import NOMINAL, Gains
 from deploy.policy import OnnxPolicy
 from tests.helpers_onnx import CONTEXT, DYNAMICS_DIGEST, make_bank, make_context
 
@@ -21,7 +22,9 @@ def bank(artifacts, spec):
 def test_context_round_trip(tmp_path, spec):
     context = load_context(make_context(tmp_path / "context.json", spec), spec, DYNAMICS_DIGEST)
     assert np.array_equal(context.values, np.linspace(-1, 1, CONTEXT))
-    assert context.terrain == "flat" and len(context.digest) == 64
+    assert context.terrain == "flat" and len(context.digest) == 64 and context.gains == NOMINAL
+    corrected = make_context(tmp_path / "context.json", spec, gains={"kp": 1.25, "kd": 2})
+    assert load_context(corrected, spec).gains == Gains(1.25, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,10 @@ def test_context_round_trip(tmp_path, spec):
         ({"robot_context": [float("inf")] * CONTEXT}, "not finite"),
         ({"robot_context": "no"}, "not an array"),
         ({"terrain": 1}, "'terrain' is not a string"),
+        ({"gains": 1.2}, "field 'gains.kp' is missing"),
+        ({"gains": {"kp": 1.2, "kd": None}}, "field 'gains.kd' is not a finite number"),
+        ({"gains": {"kp": 2.1, "kd": 1.0}}, "field 'gains.kp' is 2.1, allowed are 0.7 to 2; adapt again"),
+        ({"gains": {"kp": 1.0, "kd": 0.0}}, "field 'gains.kd' is 0, allowed are 0.7 to 2"),
     ],
 )
 def test_context_refused(tmp_path, spec, changes, message):
@@ -48,7 +55,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=5,
 )
-FIELDS = ("schema", "kind", "robot", "robot_digest", "dynamics_digest", "robot_context", "terrain")
+FIELDS = ("schema", "kind", "robot", "robot_digest", "dynamics_digest", "robot_context", "terrain", "gains")
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,6 +13,7 @@ from deploy.calibration_motion import velocity_at
 from deploy.context import ContextError, RobotContext
 from deploy.controller import Controller, ControllerConfig
 from deploy.driver import Operator, RobotState
+from deploy.gains import MOST, NOMINAL, Gains
 from deploy.policy import OnnxPolicy
 from deploy.states import EVENTS, STATES
 from robots.kinematics import projected_gravity
@@ -359,3 +360,55 @@ def test_no_state_and_no_event_puts_a_command_outside_limits(artifacts, spec, st
         state.stamp += robot.state.stamp
         command = controller.step(state, asking(event))
         assert_within_limits(command, controller.supervisor.reading)
+
+
+SOFT = RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST, gains=Gains(1.25, 2.0))
+
+
+def gains_of(command, spec):
+    return command.kp[0] / spec.kp, command.kd[0] / spec.kd
+
+
+def test_gains_that_come_with_a_context_are_those_of_walking(controller, robot, spec):
+    controller.set_context(SOFT)
+    bring_to(controller, robot, "walk")
+    assert gains_of(tick(controller, robot), spec) == pytest.approx((1.25, 2.0))
+    assert json.loads(controller.status())["gains"] == [1.25, 2.0]
+    assert gains_of(tick(controller, robot, "stand"), spec) == pytest.approx((1.25, 2.0)) and controller.state == "stop"
+    run_until(controller, robot, "stand")
+    assert gains_of(tick(controller, robot), spec) == pytest.approx((2.0, 2.0)), "standing has its own"
+    assert json.loads(controller.status())["gains"] == [1.0, 1.0]
+    for event in ("calibrate", "stand", None):
+        assert gains_of(tick(controller, robot, event), spec) == pytest.approx((1.0, 1.0)), controller.state
+
+
+def test_a_context_set_while_walking_brings_its_gains_to_the_next_walk(controller, robot, spec):
+    bring_to(controller, robot, "walk")
+    controller.set_context(SOFT)
+    for event in (None, "stand"):
+        assert gains_of(tick(controller, robot, event), spec) == pytest.approx((1.0, 1.0))
+    run_until(controller, robot, "stand")
+    assert gains_of(tick(controller, robot, "walk"), spec) == pytest.approx((1.25, 2.0))
+    controller.set_context(None)
+    assert (
+        gains_of(tick(controller, robot), spec) == pytest.approx((1.25, 2.0)) and controller.contexts.gains == NOMINAL
+    )
+
+
+def test_calibrating_with_other_gains_from_the_next_time_on(controller, robot, spec):
+    controller.calibration_gains = Gains(1.5, 1.2)
+    bring_to(controller, robot, "calibrate")
+    controller.calibration_gains = NOMINAL
+    for event in (None, "stand"):
+        assert gains_of(tick(controller, robot, event), spec) == pytest.approx((1.5, 1.2))
+    run_until(controller, robot, "stand")
+    assert gains_of(tick(controller, robot, "calibrate"), spec) == pytest.approx((1.0, 1.0))
+
+
+def test_the_torque_limits_hold_with_the_most_gain(controller, robot):
+    controller.set_context(RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST, gains=Gains(MOST, MOST)))
+    bring_to(controller, robot, "walk")
+    draw = np.random.default_rng(0)
+    for _ in range(200):
+        robot.state.joint_position = robot.state.joint_position + draw.normal(0, 0.02, 12)
+        assert_within_limits(tick(controller, robot), controller.supervisor.reading)

@@ -39,6 +39,13 @@ def test_what_does_not_belong_together(models, spec, tmp_path):
     assert found["robot context"] == "fail" and "timing" not in found
 
 
+def test_gains_that_come_with_a_context_are_told(models, spec, tmp_path):
+    context = make_context(tmp_path / "context.json", spec, gains={"kp": 1.5, "kd": 1.0})
+    checks = preflight("go1", models, context=context, jitter_seconds=0, log=tmp_path)
+    told = next(check for check in checks if check.name == "robot context")
+    assert told.verdict == "ok" and told.text.endswith("; gains of walking: kp x 1.50, kd x 1.00")
+
+
 @pytest.mark.parametrize("file", ["multi.onnx", "calibration.onnx", "bank.safetensors"])
 def test_damaged_files(models, file):
     content = bytearray((models / file).read_bytes())

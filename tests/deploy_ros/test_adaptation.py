@@ -27,8 +27,8 @@ TICKS = 600
 class Routine:
     """Keeps `FieldRoutine`'s contract: commands of the loop, a phase that ends, a cancel from any thread."""
 
-    def __init__(self, spec, models, store, *, stay):
-        assert stay
+    def __init__(self, spec, models, store, *, compensate, stay):
+        assert stay and not compensate
         self.phase, self.problem, self.figures, self._ticks = "waiting", "", Figures(), 0
 
     def __call__(self, controller, state):
@@ -71,7 +71,7 @@ def robot(controller, monkeypatch):
 
 def start(goal, robot, controller, tmp_path, find=found):
     inbox, shown = robot
-    return Adaptation(goal, inbox, shown, controller, tmp_path, tmp_path / "contexts", find)
+    return Adaptation(goal, inbox, shown, controller, tmp_path, tmp_path / "contexts", find=find)
 
 
 def ended(adaptation):

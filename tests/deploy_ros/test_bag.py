@@ -13,7 +13,7 @@ MESSAGES = Path(__file__).parents[2] / "ros2_ws" / "src" / "deploy_msgs" / "msg"
 COMMAND, STATE = "deploy_msgs/msg/JointCommand", "deploy_msgs/msg/ControllerState"
 
 
-def test_targets_are_read_from_the_nodes_bag(tmp_path):
+def test_targets_states_and_gains_are_read_from_the_nodes_bag(tmp_path):
     store = get_typestore(Stores.ROS2_HUMBLE)
     for kind in (COMMAND, STATE):
         store.register(get_types_from_msg((MESSAGES / f"{kind.rsplit('/', 1)[1]}.msg").read_text(), kind))
@@ -43,7 +43,7 @@ def test_targets_are_read_from_the_nodes_bag(tmp_path):
             types[STATE](
                 header(time),
                 *("walk", "", "", ""),
-                *(0, 0, "nominal", "flat", -1.0, False, twist),
+                *(0, 0, "nominal", "flat", 1.25, 2.0, -1.0, False, twist),
             ),
         )
 
@@ -59,3 +59,5 @@ def test_targets_are_read_from_the_nodes_bag(tmp_path):
     log = read(tmp_path / "bag", JOINT_NAMES)
     np.testing.assert_array_equal(log.commands.values["position"][:, 0], np.arange(50.0))
     assert len(log.joints) == len(log.imu) == 50
+    assert log.controller.values["state"] == ["walk"] * 50
+    np.testing.assert_array_equal(log.controller.values["gains"], np.tile([1.25, 2.0], (50, 1)))

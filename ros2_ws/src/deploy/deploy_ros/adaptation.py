@@ -70,6 +70,7 @@ class Adaptation:
         controller: of the loop.
         models: folder with the robot's models.
         folder: where contexts and logs are kept.
+        compensate: read the motors first, and find the context with corrected gains.
         find: `find_elsewhere`, or what tests put in its place.
 
     Attributes:
@@ -84,11 +85,13 @@ class Adaptation:
         controller: Controller,
         models: Path | None,
         folder: Path,
+        compensate: bool = False,
         find: Callable[..., dict[str, Any]] | None = None,
     ) -> None:
         self.outcome: Outcome | None = None
         self._goal, self._inbox, self._shown, self._controller = goal, inbox, shown, controller
         self._models, self._folder, self._find = models, folder, find or find_elsewhere
+        self._compensate = compensate
         self._routine: FieldRoutine | None = None
         self._adapting, self._canceled = False, ""
         self._thread = threading.Thread(target=self._run, name="adapt", daemon=True)
@@ -127,7 +130,7 @@ class Adaptation:
         """
         spec = self._controller.spec
         store = ContextStore(self._folder, spec.name, self._shown.serial)
-        routine = FieldRoutine(spec, models, store, stay=True)
+        routine = FieldRoutine(spec, models, store, compensate=self._compensate, stay=True)
         log = _new_log(self._folder / "logs", store.folder.name)
         if self._canceled:
             raise ValueError(self._canceled)

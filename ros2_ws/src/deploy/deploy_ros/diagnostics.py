@@ -49,6 +49,7 @@ def _controller(controller: Controller, velocity_age: float) -> Status:
         "refusal": controller.refusal,
         "context": controller.contexts.robot_source,
         "terrain": controller.contexts.terrain_name,
+        "gains": str(controller.gains),
         "limited joints": str(int(controller.limited)),
         "velocity command age": "none yet" if np.isinf(velocity_age) else f"{velocity_age:.2f} s",
     }

@@ -156,7 +156,11 @@ PUBLISHED = (
     ),
     Topic("imu/data", "sensor_msgs/msg/Imu", SENSOR_OUT, "policy's rate", "the base's inertial unit", driver="own"),
     Topic(
-        "controller_state", "deploy_msgs/msg/ControllerState", STATE, "policy's rate", "state, cause, fault, context"
+        "controller_state",
+        "deploy_msgs/msg/ControllerState",
+        STATE,
+        "policy's rate",
+        "state, cause, fault, context, gains",
     ),
     Topic(
         "/diagnostics",
@@ -195,6 +199,9 @@ PARAMETERS = (
     Parameter("policy", "", "ONNX file, or a name in the robot's models; empty takes the best that is shipped"),
     Parameter("models", "", "folder with the robot's models; empty takes the shipped one"),
     Parameter("context", "", "context file of this robot (`dmcm adapt`); empty is the nominal robot's"),
+    Parameter(
+        "compensate", False, "`adapt_context` reads the motors first, and finds the context with corrected gains"
+    ),
     Parameter("terrain", "flat", "terrain context to start with"),
     Parameter(
         "command_rate", 200.0, "commands a second, Hz; a multiple of the policy's rate", lower=50.0, upper=1000.0

@@ -246,7 +246,8 @@ class QuadrupedController(LifecycleNode):
         if self._shown is None or self.controller is None or not self.inbox.is_open:
             return None
         folder = Path(self._settings["contexts"]).expanduser()
-        return Adaptation(goal, self.inbox, self._shown, self.controller, self._settings.models(), folder)
+        models, compensate = self._settings.models(), self._settings["compensate"]
+        return Adaptation(goal, self.inbox, self._shown, self.controller, models, folder, compensate)
 
     def _robot_gone(self, gone: bool) -> None:
         if isinstance(self._driver, TopicsDriver):

@@ -32,6 +32,7 @@ ARGUMENTS = (
     ("driver", "sim", ("sim", *interface.DRIVERS), "how the robot is reached; sim starts a simulated one"),
     ("policy", "", (), "ONNX file or name of a shipped policy"),
     ("context", "", (), "context file of this robot"),
+    ("compensate", "false", ("true", "false"), "let adapt_context correct the gains"),
     ("terrain", "flat", (), "terrain context"),
     ("interface", "", (), "network interface of the robot, for the Unitree drivers"),
     ("config", "", (), "parameter file; by default the package's config/quadruped.yaml"),
@@ -68,6 +69,7 @@ def _everything(context: LaunchContext) -> list[Action]:
     prefix = f"{namespace}/" if namespace else ""
     config = given["config"] or str(Path(get_package_share_directory("deploy")) / "config" / "quadruped.yaml")
     chosen = {name: given[name] for name in ("robot", "policy", "context", "terrain", "interface")}
+    chosen["compensate"] = given["compensate"] == "true"
     chosen |= {"driver": "topics" if given["driver"] == "sim" else given["driver"], "frame_prefix": prefix}
     controller = Node(name=interface.NODE, **_ours(interface.NODE, namespace, config, chosen))
     damper = Node(name="damp", **_ours("damp", namespace, config, chosen))
