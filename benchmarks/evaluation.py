@@ -22,6 +22,7 @@ from benchmarks.trials import COMMAND_DT, nearest_stairs
 from deploy.context import ContextBank, RobotContext, load_bank
 from deploy.controller import Controller, ControllerConfig
 from deploy.driver import Operator, StateLike
+from deploy.gains import Gains
 from deploy.loop import run
 from deploy.policy import OnnxPolicy
 from robots.spec import RobotSpec
@@ -63,8 +64,9 @@ class Way:
         robot: which robot context: none, the "nominal" robot's, the one "adapted" to its walk, or the "true" factors.
         seconds: of the walk that is adapted on, s.
         terrain: name of a terrain context; "own" is that of the ground that is walked on.
-        gains: the policy's, or "corrected": divided by what was read of the motors, which are then like the nominal
-            robot's, and so is the context that a policy is given.
+        gains: the policy's; "corrected" by what was read of the motors in the walk, with which a policy is given the
+            nominal robot's context; or "compensated" as `dmcm field --compensate` does it, before the walk that the
+            context is found in.
     """
 
     name: str
@@ -72,7 +74,7 @@ class Way:
     robot: Literal["none", "nominal", "adapted", "true"] = "none"
     seconds: float = 20.0
     terrain: str = "own"
-    gains: Literal["nominal", "corrected"] = "nominal"
+    gains: Literal["nominal", "corrected", "compensated"] = "nominal"
 
     @property
     def learner(self) -> str:
@@ -83,12 +85,16 @@ class Way:
 MAIN = (
     Way("vanilla", "vanilla"),
     Way("vanilla_gains", "vanilla", "adapted", gains="corrected"),
+    Way("vanilla_compensated", "vanilla", "adapted", gains="compensated"),
     Way("history", "history"),
     Way("single_raw", "single", "adapted", terrain="flat"),
     Way("single", "single", "adapted"),
+    Way("single_gains", "single", "adapted", gains="corrected"),
+    Way("single_compensated", "single", "adapted", gains="compensated"),
     Way("multi_nominal", "multi", "nominal"),
     Way("multi", "multi", "adapted"),
     Way("multi_gains", "multi", "adapted", gains="corrected"),
+    Way("multi_compensated", "multi", "adapted", gains="compensated"),
     Way("oracle", "oracle", "true"),
 )
 TERRAIN = (
@@ -162,19 +168,29 @@ def make_controller(job: Job, spec: RobotSpec, policy: OnnxPolicy) -> Controller
     Raises:
         ContextError: if the robot's context is refused.
     """
-    way, factors = job.way, CONDITIONS[job.condition]
-    bank = None
-    if policy.takes_contexts:
-        path = folder_of(job.models, way.mode) / "bank.safetensors"
+    way, bank = job.way, None
+    if policy.takes_contexts or way.robot == "adapted":
+        path = folder_of(job.models, way.learner) / "bank.safetensors"
+        factors = CONDITIONS[job.condition]
         bank = true_bank(factors) if way.robot == "true" else load_bank(path, spec, policy.dynamics_digest)
     made = Controller(spec, policy, bank=bank, config=ControllerConfig(command_dt=COMMAND_DT))
     if bank is None:
         return made
-    if way.robot == "adapted" and way.gains == "nominal":
-        values = np.array(job.contexts["contexts"][way.learner][f"{way.seconds:g}"])
-        made.set_context(RobotContext(values, bank.dynamics_digest))
+    if way.robot == "adapted":
+        made.set_context(robot_context(way, bank, job.contexts))
     made.set_terrain(job.terrain if way.robot == "true" else context_name(bank, way, job.terrain))
     return made
+
+
+def robot_context(way: Way, bank: ContextBank, found: dict[str, Any]) -> RobotContext:
+    """Return the robot's context and gains that a way takes from what calibrating gave."""
+    if way.gains == "compensated":
+        made = found["compensated"][way.learner]
+        return RobotContext(np.array(made["context"]), bank.dynamics_digest, gains=Gains(*made["gains"]))
+    if way.gains == "corrected":
+        gains = Gains(*found["gains"][way.learner])
+        return RobotContext(bank.nominal_robot, bank.dynamics_digest, gains=gains)
+    return RobotContext(np.array(found["contexts"][way.learner][f"{way.seconds:g}"]), bank.dynamics_digest)
 
 
 def run_round(job: Job) -> list[dict[str, Any]]:
@@ -184,8 +200,6 @@ def run_round(job: Job) -> list[dict[str, Any]]:
     if job.way.robot == "adapted" and (cause := missing(job)):
         return [_failed(cause) for _ in range(EPISODES)]
     policy = OnnxPolicy.load(job.models / f"{job.way.mode}.onnx", spec, simulated=True)
-    if job.way.gains == "corrected":
-        correct_gains(policy, job.contexts["readings"][job.way.learner])
     try:
         made = [make_controller(job, spec, policy) for _ in range(EPISODES)]
     except ValueError as refused:
@@ -193,18 +207,15 @@ def run_round(job: Job) -> list[dict[str, Any]]:
     return [episode(job, spec, made[i], i) for i in range(EPISODES)]
 
 
-def correct_gains(policy: OnnxPolicy, read: dict[str, float]) -> None:
-    """Let a policy ask for gains that make up for the motors' as they were read; what was not read stays."""
-    policy.kp = policy.kp / read.get("kp_strength", 1.0)
-    policy.kd = policy.kd / read.get("kd_strength", 1.0)
-
-
 def missing(job: Job) -> str:
     """Return why a job has no adapted context, "" if it has one."""
-    if job.contexts["fault"]:
-        return f"calibration: {job.contexts['fault']}"
-    found = job.contexts["contexts"][job.way.learner][f"{job.way.seconds:g}"]
-    return f"calibration: {found}" if isinstance(found, str) else ""
+    way, found = job.way, job.contexts
+    if way.gains == "compensated":
+        made = found["compensated"][way.learner]
+    else:
+        made = found["fault"] or found["contexts"][way.learner][f"{way.seconds:g}"]
+        made = found["gains"][way.learner] if way.gains == "corrected" and not isinstance(made, str) else made
+    return f"calibration: {made}" if isinstance(made, str) else ""
 
 
 def _failed(cause: str) -> dict[str, Any]:

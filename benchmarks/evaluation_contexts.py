@@ -1,17 +1,18 @@
-"""Robot contexts as the field finds them: a field robot's 20 s on flat ground, and what adapting on them gives."""
+"""Robot contexts as the field finds them: a field robot's walk on flat ground, and what adapting on it gives."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import robots
 from benchmarks.evaluation import CONDITIONS
-from benchmarks.trials import COMMAND_DT, calibration_walk
-from calibration import quality
+from benchmarks.trials import COMMAND_DT, calibration_walk, compensated_walk
+from calibration import find, quality
 from calibration.adapt import adapt
+from calibration.compensation import compensation
 from calibration.errors import RefusedError
 from calibration.model import DynamicsModel
 from calibration.read import read
@@ -31,7 +32,8 @@ class Calibration:
         models: folder with `calibration.onnx`.
         condition: of the robot, by name.
         seed: of the field robot.
-        wanted: for every mode, the folder of its dynamics model and bank, and the seconds to adapt on.
+        wanted: for every learner, the folder of its dynamics model and bank, and the seconds to adapt on.
+        compensated: for every learner whose context is to be found with corrected gains, its folder.
     """
 
     robot: str
@@ -39,32 +41,57 @@ class Calibration:
     condition: str
     seed: int
     wanted: dict[str, tuple[Path, tuple[float, ...]]]
+    compensated: dict[str, Path] = field(default_factory=dict)
+
+    def make(self) -> FieldRobot:
+        """Return the robot, lying."""
+        return FieldRobot(robots.load(self.robot), CONDITIONS[self.condition], seed=self.seed, command_dt=COMMAND_DT)
 
 
 def calibrate(job: Calibration) -> dict[str, Any]:
-    """Return `fault` ("" if the walk did not end early), and by mode and seconds the `contexts`, or why there is none.
+    """Return what a robot's calibration gives; a sentence stands where something was refused.
 
-    `readings` are the values that the probes of each mode read after the longest walk.
+    `fault` is "" if the plain walk did not end early; by learner there are its `contexts` by seconds, the `readings` of
+    the probes after the longest walk, the factors on the `gains` (kp, kd) that make up for them, and what the
+    `compensated` field routine gives: `gains` and `context`.
     """
-    spec, longest = robots.load(job.robot), max((s for _, times in job.wanted.values() for s in times), default=0.0)
-    found: dict[str, Any] = {"fault": "", "contexts": {}, "readings": {}}
-    robot = FieldRobot(spec, CONDITIONS[job.condition], seed=job.seed, command_dt=COMMAND_DT)
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        try:
-            calibration_walk(robot, job.models, log, walks=-(-int(longest) // int(SECONDS)))
-            raw = read(log, spec.joint_names, None)
-        except ValueError as fallen:
-            return {**found, "fault": str(fallen)}
-        ticks = resample(raw, spec)
-        if refusal := quality.refusal(quality.judge(raw, ticks, spec)):
-            return {**found, "fault": refusal}
-        for mode, (models, times) in job.wanted.items():
-            found["contexts"][mode] = {f"{s:g}": _adapt(models, spec, ticks, s, found, mode) for s in sorted(times)}
+    spec = robots.load(job.robot)
+    found: dict[str, Any] = {"fault": "", "contexts": {}, "readings": {}, "gains": {}, "compensated": {}}
+    for learner, models in job.compensated.items():
+        found["compensated"][learner] = _compensated(job, spec, models)
+    if job.wanted:
+        _plain(job, spec, found)
     return found
 
 
-def _adapt(models: Path, spec: RobotSpec, ticks: Any, seconds: float, found: dict[str, Any], mode: str) -> Any:
+def _compensated(job: Calibration, spec: RobotSpec, models: Path) -> dict[str, Any] | str:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        try:
+            compensated_walk(job.make(), job.models, models, log)
+            made = find(log, spec.name, models, command="evaluate").context
+        except ValueError as refused:
+            return str(refused).replace(folder, "")
+    return {"gains": list(made["gains"].values()), "context": [round(value, 6) for value in made["robot_context"]]}
+
+
+def _plain(job: Calibration, spec: RobotSpec, found: dict[str, Any]) -> None:
+    longest = max(s for _, times in job.wanted.values() for s in times)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        try:
+            calibration_walk(job.make(), job.models, log, walks=-(-int(longest) // int(SECONDS)))
+            raw = read(log, spec.joint_names, None)
+        except ValueError as fallen:
+            found["fault"] = str(fallen)
+            return
+    ticks = resample(raw, spec)
+    found["fault"] = quality.refusal(quality.judge(raw, ticks, spec)) or ""
+    for learner, (models, times) in job.wanted.items() if not found["fault"] else ():
+        found["contexts"][learner] = {f"{s:g}": _adapt(models, spec, ticks, s, found, learner) for s in sorted(times)}
+
+
+def _adapt(models: Path, spec: RobotSpec, ticks: Any, seconds: float, found: dict[str, Any], learner: str) -> Any:
     model = DynamicsModel.load(models / "dynamics.onnx", spec)
     bank = load_bank(models / "bank.safetensors", spec, model.digest)
     used = samples(ticks, model.history).take(slice(0, round(seconds / spec.control_dt)))
@@ -72,5 +99,10 @@ def _adapt(models: Path, spec: RobotSpec, ticks: Any, seconds: float, found: dic
         made = adapt(model, used, bank.terrain("flat"), bank.nominal_robot, spec.control_dt, splits=1)
     except RefusedError as refused:
         return str(refused)
-    found["readings"][mode] = {r.name: round(r.value, 4) for r in made.readings if r.known}
+    found["readings"][learner] = {r.name: round(r.value, 4) for r in made.readings if r.known}
+    try:
+        gains = compensation(made.readings)
+        found["gains"][learner] = [round(gains.kp, 4), round(gains.kd, 4)]
+    except RefusedError as refused:
+        found["gains"][learner] = str(refused)
     return [round(float(value), 6) for value in made.context]

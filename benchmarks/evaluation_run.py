@@ -130,34 +130,52 @@ def _contexts(
 ) -> Iterator[tuple[int, int, str]]:
     """Walk and adapt to the robots of a round whose contexts are asked for; return by cell what was found."""
     asked = {cell: cell.condition for cell in cells if cell.way.robot == "adapted"}
-    times = {way.learner: sorted({w.seconds for w in setup.ways if w.learner == way.learner}) for way in setup.ways}
-    learners = {cell.way.learner for cell in asked}
-    wanted = {learner: (folder_of(setup.models, learner), tuple(times[learner])) for learner in sorted(learners)}
-    found, jobs = {}, []
+    ways = {cell.way for cell in asked}
+    plain = [way for way in setup.ways if way.robot == "adapted" and way.gains != "compensated"]
+    times = {way.learner: sorted({w.seconds for w in plain if w.learner == way.learner}) for way in plain}
+    learners = sorted({way.learner for way in ways if way.gains != "compensated"})
+    wanted = {learner: (folder_of(setup.models, learner), tuple(times[learner])) for learner in learners}
+    learners = sorted({way.learner for way in ways if way.gains == "compensated"})
+    compensated = {learner: folder_of(setup.models, learner) for learner in learners}
+    kept, jobs = {}, []
     for condition in dict.fromkeys(asked.values()):
         path = context_path(setup, condition, number)
-        if path.exists() and _serves(kept := json.loads(path.read_text()), wanted):
-            found[condition] = kept
-        else:
-            seed = robot_seed(setup.seed, number)
-            jobs.append(Calibration(setup.robot, setup.models, condition, seed, wanted))
+        kept[condition] = json.loads(path.read_text()) if path.exists() else {}
+        walk, correct = _not_there(kept[condition], wanted, compensated)
+        if walk or correct:
+            jobs.append(
+                Calibration(setup.robot, setup.models, condition, robot_seed(setup.seed, number), walk, correct)
+            )
     for job, made in parallel(calibrate, jobs, setup.workers):
-        condition, found[job.condition] = job.condition, made
-        write_json(context_path(setup, condition, number), made)
+        condition = job.condition
+        kept[condition] = _merged(kept[condition], made, bool(job.wanted))
+        write_json(context_path(setup, condition, number), kept[condition])
         yield done, total, f"calibrated: {condition}, robot {number}{': ' + made['fault'] if made['fault'] else ''}"
-    return {cell: found[condition] for cell, condition in asked.items()}
+    return {cell: kept[condition] for cell, condition in asked.items()}
+
+
+Wanted = dict[str, tuple[Path, tuple[float, ...]]]
+
+
+def _not_there(kept: dict[str, Any], wanted: Wanted, compensated: dict[str, Path]) -> tuple[Wanted, dict[str, Path]]:
+    """Return what of the plain walk and of the compensated ones is still to be walked."""
+    there = kept.get("contexts", {})
+    times = ((learner, f"{s:g}") for learner, (_, times) in wanted.items() for s in times)
+    walked = kept.get("fault") or all(s in there.get(learner, {}) for learner, s in times)
+    correct = {learner: folder for learner, folder in compensated.items() if learner not in kept.get("compensated", {})}
+    return {} if walked else wanted, correct
+
+
+def _merged(kept: dict[str, Any], made: dict[str, Any], walked: bool) -> dict[str, Any]:
+    """Return what was found now and before; the plain walk is told of by the last one that there was."""
+    parts = {name: {**kept.get(name, {}), **made[name]} for name in ("contexts", "readings", "gains", "compensated")}
+    return {"fault": made["fault"] if walked else kept.get("fault", ""), **parts}
 
 
 def context_path(setup: Evaluation, condition: str, number: int) -> Path:
     """Return the file of what calibrating gave, for a condition and a round."""
     plain = "".join(c if c.isalnum() or c in ".-" else "_" for c in condition)
     return setup.out / "contexts" / plain / f"{number:03d}.json"
-
-
-def _serves(kept: dict[str, Any], wanted: dict[str, tuple[Path, tuple[float, ...]]]) -> bool:
-    if kept["fault"]:
-        return True
-    return all(f"{s:g}" in kept["contexts"].get(mode, {}) for mode, (_, times) in wanted.items() for s in times)
 
 
 def rows(setup: Evaluation) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import robots
+from calibration.field import RECORD, FieldRoutine
+from calibration.store import ContextStore
 from deploy.context import RobotContext, load_context
 from deploy.controller import Controller, ControllerConfig
 from deploy.driver import Operator, StateLike
@@ -93,6 +95,27 @@ def calibration_walk(robot: FieldRobot, models: Path, log: Path, walks: int = 1)
 
     with LogWriter(log, made.spec, made.provenance()) as writer:
         return run(made, robot, operator, writer, record={"calibrate"})
+
+
+def compensated_walk(robot: FieldRobot, models: Path, adapt_with: Path, log: Path) -> FieldRoutine:
+    """Walk the field routine that reads the motors first and corrects the gains, and log it.
+
+    Args:
+        robot: lying on flat ground.
+        models: folder with the calibration policy.
+        adapt_with: folder with dynamics model and bank.
+        log: to write.
+
+    Raises:
+        ValueError: if the routine fails, with the reason.
+    """
+    made = controller(robot.robot, models, "calibration.onnx", None, "flat")
+    routine = FieldRoutine(made.spec, adapt_with, ContextStore(log.parent, robot.robot), compensate=True)
+    with LogWriter(log, made.spec, made.provenance()) as writer:
+        run(made, robot, routine, writer, record=RECORD)
+    if routine.problem:
+        raise ValueError(f"the robot could not be calibrated: {routine.problem}")
+    return routine
 
 
 def climb(job: TrialJob, watch: Callable[[FieldRobot], None] | None = None, period: float = 0.2) -> TrialResult:

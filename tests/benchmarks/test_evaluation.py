@@ -24,7 +24,6 @@ from benchmarks.evaluation import (
     Job,
     Way,
     context_name,
-    correct_gains,
     course,
     make_controller,
     missing,
@@ -34,6 +33,7 @@ from benchmarks.evaluation import (
 from benchmarks.evaluation_run import Evaluation, available, rows, run, verify
 from cli import evaluate
 from deploy.context import load_bank
+from deploy.gains import Gains
 from deploy.policy import OnnxPolicy
 from sim.factors import WEAK_LEGS, WIDE
 
@@ -64,7 +64,10 @@ def ran(monkeypatch):
         fault = "tilted" if job.condition == "+3 kg" else ""
         contexts = {mode: {f"{s:g}": [0.0] * 8 for s in times} for mode, (_, times) in job.wanted.items()}
         read = {} if fault else {mode: {"payload": 0.1 * (job.seed + 1)} for mode in job.wanted}
-        return {"fault": fault, "contexts": {} if fault else contexts, "readings": read}
+        corrected = dict.fromkeys(job.compensated, fault or {"gains": [1.1, 1.0], "context": [0.0] * 8})
+        gains = {mode: [1.1, 1.0] for mode in contexts}
+        made = {"fault": fault, "contexts": {} if fault else contexts, "readings": read, "gains": gains}
+        return {**made, "compensated": corrected}
 
     monkeypatch.setattr(evaluation_run, "run_round", round_)
     monkeypatch.setattr(evaluation_run, "calibrate", calibrate)
@@ -74,13 +77,13 @@ def ran(monkeypatch):
 def test_rounds_go_over_all_cells_in_turn_and_are_not_run_twice(setup, ran):
     progress = run(setup)
     for done, _, _ in progress:
-        if done == 23:
+        if done == 31:
             break
     progress.close()
-    assert [job[3] for job in ran] == [0] * 20 + [1] * 3
+    assert [job[3] for job in ran] == [0] * 28 + [1] * 3
     *_, last = run(setup)
-    assert last[:2] == (40, 40) and len(ran) == len(set(ran)) == 40
-    assert list(run(setup)) == [(40, 40, "begin")]
+    assert last[:2] == (56, 56) and len(ran) == len(set(ran)) == 56
+    assert list(run(setup)) == [(56, 56, "begin")]
 
 
 def test_robots_that_could_not_be_calibrated_count_as_failed_and_are_told(setup, ran):
@@ -107,21 +110,46 @@ def test_the_verdict_counts_hard_stairs_with_robots_that_are_not_nominal():
     assert evaluation_tables.verdict(left_out) == "No such cells."
 
 
-def test_gains_make_up_for_the_motors_as_they_were_read():
-    policy = OnnxPolicy.load(SHIPPED / "vanilla.onnx", SPEC)
-    kp, kd = policy.kp.copy(), policy.kd.copy()
-    correct_gains(policy, {"kp_strength": 0.8, "payload": 2.0})
-    np.testing.assert_allclose(policy.kp * 0.8, kp)
-    np.testing.assert_array_equal(policy.kd, kd)
+@pytest.mark.parametrize("mode", ["vanilla", "multi"])
+def test_with_corrected_gains_a_policy_is_given_the_nominal_context_and_compensated_its_own(mode):
+    bank = load_bank(SHIPPED / "bank.safetensors", SPEC)
+    one, other = bank.robot_contexts[:2].tolist()
+    compensated = {"gains": [1.5, 1.2], "context": other}
+    found = {"fault": "", "contexts": {"multi": {"20": one}}, "gains": {"multi": [1.25, 1.0]}}
+    found["compensated"] = {"multi": compensated}
+
+    def made(gains):
+        way = next(way for way in MAIN if way.name == f"{mode}_{gains}")
+        job = Job("go1", SHIPPED, way, "nominal", "flat", 0, 0, found)
+        return job, make_controller(job, SPEC, OnnxPolicy.load(SHIPPED / f"{mode}.onnx", SPEC)).contexts
+
+    job, contexts = made("gains")
+    assert contexts.gains == Gains(1.25, 1.0) and np.allclose(contexts.robot, bank.nominal_robot)
+    found["fault"] = "fell"
+    assert missing(job) == "calibration: fell"
+    job, contexts = made("compensated")
+    assert contexts.gains == Gains(1.5, 1.2) and np.allclose(contexts.robot, other) and not missing(job)
+    found["compensated"]["multi"] = "fell as well"
+    assert missing(job) == "calibration: fell as well"
 
 
-def test_with_corrected_gains_a_policy_is_given_the_nominal_context():
-    way = next(way for way in MAIN if way.name == "multi_gains")
-    contexts = {"fault": "", "contexts": {"multi": {"20": [0.5] * 8}}, "readings": {"multi": {}}}
-    job = Job("go1", SHIPPED, way, "nominal", "flat", 0, 0, contexts)
-    made = make_controller(job, SPEC, OnnxPolicy.load(SHIPPED / "multi.onnx", SPEC))
-    nominal = load_bank(SHIPPED / "bank.safetensors", SPEC).nominal_robot
-    np.testing.assert_allclose(made.contexts.robot, nominal, rtol=1e-6)
+def test_what_was_walked_is_kept_and_what_is_missing_is_walked(setup, monkeypatch):
+    asked = []
+
+    def calibrate(job):
+        asked.append((sorted(job.wanted), sorted(job.compensated)))
+        contexts = {learner: {f"{s:g}": "refused" for s in times} for learner, (_, times) in job.wanted.items()}
+        made = {"fault": "", "contexts": contexts, "readings": {}, "gains": {}}
+        return {**made, "compensated": dict.fromkeys(job.compensated, "refused")}
+
+    monkeypatch.setattr("benchmarks.evaluation_run.calibrate", calibrate)
+    by_name = {way.name: way for way in MAIN}
+    for names in (["multi"], ["multi", "multi_compensated"], ["multi", "multi_compensated"]):
+        ways = tuple(by_name[name] for name in names)
+        list(run(replace(setup, ways=ways, conditions=("nominal",), terrains=("flat",), episodes=4)))
+    assert asked == [(["multi"], []), ([], ["multi"])]
+    kept = json.loads(next(setup.out.glob("contexts/*/*.json")).read_text())
+    assert kept["contexts"]["multi"] == {"20": "refused"} and kept["compensated"] == {"multi": "refused"}
 
 
 def test_cells_of_other_models_are_refused(setup, ran, tmp_path):
