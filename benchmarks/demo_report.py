@@ -15,6 +15,7 @@ from calibration.read import read
 from calibration.report_page import errors, map_of_robots, readings_table
 from calibration.resample import resample, samples
 from deploy.context import load_bank
+from deploy.gains import Gains
 from reports.charts import Ground, Interval, Line, Mark, Panel, intervals, panels, wilson
 from reports.page import Page, Tile, frame, image, paragraph
 from robots.spec import RobotSpec
@@ -22,8 +23,8 @@ from sim.shapes import STEP_DEPTH
 from sim.trial import StairsTrial
 
 WHAT = {
-    "adapted": "contexts: adapted robot, stairs",
-    "nominal": "contexts: nominal robot, stairs",
+    "adapted": "contexts: this robot's, with its gains; stairs",
+    "nominal": "contexts: nominal robot's; stairs",
     "vanilla": "no contexts (domain randomization)",
 }
 SERIES = {"nominal": 0, "adapted": 1, "vanilla": 2}  # the colours that adaptation's charts use, and one more
@@ -69,8 +70,10 @@ def write(
         {
             "Robot": f"{spec.name} with {robot['payload_kg']:g} kg on its back and Kp × {robot['kp_scale']:g}; "
             "neither was told to anything that ran",
-            "Walk": f"stand up, 20 s of the calibration motion through the real controller and its log ({log})",
-            "Adaptation": f"{model.steps} gradient steps on the context, {context['log']['seconds']:.1f} s used",
+            "Walk": "stand up, 5 s of the calibration motion to read the motors, then 20 s of it, through the real "
+            f"controller and its log ({log})",
+            "Adaptation": f"{model.steps} gradient steps on the context, {context['log']['seconds']:.1f} s used; "
+            f"gains of walking: {Gains(**context['gains'])}",
             "Climbs": f"{figures['success']['adapted']['trials']} each, from the same starts, headings and speeds",
             "Simulator": "the field robot, whose motors, contacts, delays and sensors training never saw",
         },
@@ -90,8 +93,8 @@ def _verdict(figures: Mapping[str, Any]) -> str:
     error = figures["prediction_error"]
     count = {k: f"{v['successes']} of {v['trials']}" for k, v in figures["success"].items()}
     return (
-        f"With the context found in 20 s the policy reached the top in {count['adapted']} climbs; with the nominal "
-        f"robot's context in {count['nominal']}; a policy without contexts in {count['vanilla']}. Adapting changed the "
+        f"With the gains and the context found the policy reached the top in {count['adapted']} climbs; with the "
+        f"nominal robot's in {count['nominal']}; a policy without contexts in {count['vanilla']}. Adapting changed the "
         f"held-out prediction error by {_change(error)}."
     )
 

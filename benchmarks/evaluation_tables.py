@@ -63,8 +63,12 @@ def markdown(figures: Mapping[str, Any]) -> str:
         parts += [f"**{PLACES[terrain]}**: success in percent, 95 % interval", table(["", *conditions], body)]
     counts = sorted({row["episodes"] for row in rows})
     parts.append(f"{' to '.join(map(str, counts[:: max(len(counts) - 1, 1)]))} episodes a cell.")
-    if lost := {row["condition"]: row for row in rows if row["uncalibrated"]}:
-        told = ", ".join(f"{c} {r['uncalibrated']} of {r['episodes']} episodes" for c, r in lost.items())
+    lost = {(row["condition"], row["mode"].endswith("compensated")): row for row in rows if row["uncalibrated"]}
+    if lost:
+        told = ", ".join(
+            f"{condition}{' (compensated)' if compensated else ''} {row['uncalibrated']} of {row['episodes']} episodes"
+            for (condition, compensated), row in lost.items()
+        )
         parts.append(f"\\* counted as failed because the robot could not be calibrated: {told}.")
     return "\n\n".join(parts)
 
@@ -190,15 +194,38 @@ def verdict(rows: Rows) -> str:
 
     The intervals take episodes for independent; ways share robots and courses, so that they tell less than they could.
     """
-    hard = [row for row in rows if row["condition"] != "nominal" and row["terrain"] in list(PLACES)[3:]]
     totals = []
-    for mode in names(hard, "mode"):
-        mine = [row for row in hard if row["mode"] == mode]
-        won, of = (sum(row[key] for row in mine) for key in ("successes", "episodes"))
+    for mode in names(rows, "mode"):
+        won, of = pooled(rows, mode)
+        if not of:
+            continue
         low, high = wilson(won, of)
         totals.append((won / of, f"{LABELS[mode]} {won / of:.0%} ({100 * low:.0f}–{100 * high:.0f})"))
     told = ", ".join(text for _, text in sorted(totals, key=lambda total: -total[0]))
     return f"On stairs of 13 cm and more, with robots that are not nominal: {told}." if totals else "No such cells."
+
+
+def pooled(rows: Rows, mode: str) -> tuple[int, int]:
+    """Return successes and episodes of a mode on stairs of 13 cm and more, over all conditions but the nominal one."""
+    hard = list(PLACES)[3:]
+    mine = [r for r in rows if r["mode"] == mode and r["condition"] != "nominal" and r["terrain"] in hard]
+    return sum(row["successes"] for row in mine), sum(row["episodes"] for row in mine)
+
+
+def seeds(several: Sequence[Mapping[str, Any]]) -> str:
+    """Return success on hard stairs by training seed and over all of them, of the ways that every seed has."""
+    ways = [mode for mode in names(several[0]["rows"], "mode") if all(pooled(f["rows"], mode)[1] for f in several)]
+    body = []
+    for mode in ways:
+        counts = [pooled(figures["rows"], mode) for figures in several]
+        counts.append((sum(won for won, _ in counts), sum(of for _, of in counts)))
+        body.append([LABELS[mode], *(_percent(*count) for count in counts)])
+    return table(["", *(f"training seed {i}" for i in range(len(several))), "all"], body)
+
+
+def _percent(won: int, of: int) -> str:
+    low, high = wilson(won, of)
+    return f"{won / of:.0%} ({100 * low:.0f}–{100 * high:.0f}) of {of}"
 
 
 def with_verdict(figures: Mapping[str, Any]) -> str:

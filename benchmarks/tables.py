@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    demo_report,
     evaluation_tables,
     field_report,
     parity_report,
@@ -24,6 +25,7 @@ from benchmarks import (
     terrain_report,
     view_report,
 )
+from deploy.gains import Gains
 from dynamics_model import discovery_benchmark, dynamics_report, sine_report
 
 ROOT = Path(__file__).parents[1]
@@ -60,17 +62,13 @@ def demo(figures: dict[str, Any]) -> str:
         "| policy | on top |",
         "|---|---|",
     ]
-    label = {
-        "adapted": "contexts: adapted robot, stairs",
-        "nominal": "contexts: nominal robot, stairs",
-        "vanilla": "no contexts",
-    }
-    rows += [f"| {label[n]} | {c['successes']} of {c['trials']} |" for n, c in figures["success"].items()]
+    rows += [f"| {demo_report.WHAT[n]} | {c['successes']} of {c['trials']} |" for n, c in figures["success"].items()]
     known = [f"{r['name']} {r['value']:.2f} {r['unit']}" for r in figures["readings"] if r["known"]]
     rows += [
         "",
         f"Held-out prediction error {error['before']:.4f} before and {error['after']:.4f} after adapting "
-        f"({error['after'] / error['before'] - 1:+.0%}). Read from the context: {', '.join(known)}.",
+        f"({error['after'] / error['before'] - 1:+.0%}). Walks with {Gains(**figures['gains'])}. Read from the "
+        f"context: {', '.join(known)}.",
     ]
     return "\n".join(rows) + "\n\n" + _origin(figures)
 
@@ -187,7 +185,12 @@ def _origin(figures: dict[str, Any]) -> str:
     )
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+def seeds(several: list[dict[str, Any]]) -> str:
+    """Return success by training seed, and where each comes from."""
+    return "\n\n".join([evaluation_tables.seeds(several), *map(_origin, several)])
+
+
+TABLES: dict[str, Callable[[Any], str]] = {
     "demo": demo,
     "demo_13cm": demo,
     "bench_train": speed,
@@ -201,6 +204,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
         name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}"
         for name, made in evaluation_tables.FROM_RESULTS.items()
     },
+    "ood_seeds": seeds,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
     "dds_soak": dds_soak,
@@ -211,10 +215,15 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
         name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}" for name, made in FROM_RESULTS.items()
     },
 }
-FILES = {
+FILES: dict[str, str | tuple[str, ...]] = {
     "bench_control": "control",
+    "ood_seeds": ("ood_narrow", "ood_narrow_seed1", "ood_narrow_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
-}  # a table whose file has another name
+}  # a table whose file has another name, or that is of several files
+
+
+def _read(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text())
 
 
 def fill(text: str) -> str:
@@ -229,7 +238,8 @@ def fill(text: str) -> str:
         name = mark[1]
         if name not in TABLES:
             raise ValueError(f"there is no table '{name}': choose one of {', '.join(TABLES)}")
-        figures = json.loads((RESULTS / f"{FILES.get(name, name)}.json").read_text())
+        file = FILES.get(name, name)
+        figures = [_read(one) for one in file] if isinstance(file, tuple) else _read(file)
         return f"<!-- results:{name} -->\n{TABLES[name](figures)}\n<!-- /results -->"
 
     def code(mark: re.Match[str]) -> str:

@@ -241,7 +241,7 @@ class Controller:
         self.history.append(Transition(self.supervisor.reading.stamp, self.state, target, cause))
         self.transitions += 1
         walking = STATES[self.state].motion == "policy"
-        row = STATES[target]
+        row, anew = STATES[target], target == self.state
         self.state, self.cause, self._entered, self._path = target, cause, self._tick, None
         self.velocity = np.zeros(3)
         if row.motion == "path":
@@ -256,7 +256,7 @@ class Controller:
             self.runner.reset()
             self._from = self.target
         if row.velocity == "calibration":
-            self._steering.reset()
+            self._steering.begin() if anew else self._steering.reset()
 
     def _plan(self, row: State) -> JointPath:
         measured = self.supervisor.position.copy()

@@ -35,8 +35,12 @@ class Steering:
     def reset(self) -> None:
         """Take the place of the next update for the start."""
         self._odometry.reset()
-        self.position, self._first, self._phase = np.zeros(2), None, -1
-        self._from = self._to = np.zeros(3)
+        self.position, self._first = np.zeros(2), None
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin the motion, from wherever the robot is; the start stays."""
+        self._phase, self._from, self._to = -1, np.zeros(3), np.zeros(3)
 
     def velocity(self, time: float, measured: Measured) -> np.ndarray:
         """Return the command at a time since the start, s: forward m/s, left m/s, turning left rad/s, (3,)."""

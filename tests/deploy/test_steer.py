@@ -59,3 +59,16 @@ def test_commands_never_jump_and_end_at_rest():
     assert np.abs(np.diff(told, axis=0)).max() < 2.0 * DT / 0.3 * 1.01
     steering = Steering(SPEC, MOTION, DT)
     assert not steering.velocity(20.0, still()).any() and not steering.velocity(-1.0, still()).any()
+
+
+def test_a_motion_begun_anew_still_leads_to_where_the_first_began():
+    motion = Motion([Phase("forward", 3.0, (0.4, 0.0, 0.0))])
+    steering = Drifting(SPEC, motion, DT)
+    for time in np.arange(0, motion.seconds, DT):
+        steering.velocity(time, still())
+    away = steering.position[0]
+    steering.begin()
+    back = [steering.velocity(time, still()) for time in np.arange(0, motion.seconds, DT)]
+    assert away > 1.0 and abs(steering.position[0]) < 0.1 and back[0][0] == 0.0 and back[-1][0] == -0.4
+    steering.reset()
+    assert steering.velocity(1.0, still())[0] == 0.4
