@@ -254,9 +254,12 @@ class _Progress:
     """Prints the live figures: one line that changes in a terminal, one in four seconds elsewhere."""
 
     def __init__(self) -> None:
-        self._count, self._terminal = 0, sys.stdout.isatty()
+        self._count, self._terminal, self._done = 0, sys.stdout.isatty(), 0.0
 
     def __call__(self, figures: Figures) -> None:
+        if figures.progress < self._done:
+            print(f"{chr(10) if self._terminal else ''}  The motors are read; the whole walk, with corrected gains:")
+        self._done = figures.progress
         line = (
             f"  {100 * figures.progress:3.0f} %   walked {figures.distance:4.1f} m, {figures.away:.1f} m from the start"
             f"   data {figures.quality}   error with the nominal context {figures.error:.4f}"
