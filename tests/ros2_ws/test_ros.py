@@ -153,6 +153,20 @@ def test_adapts_with_feedback_and_walks_on(client, launch, tmp_path):
     print(f"> result: accepted, context {Path(found.context).name}; {found.report}")
 
 
+@ADAPTS
+def test_adapts_with_corrected_gains_and_walks_with_them(client, launch, tmp_path):
+    launch("compensate:=true", "payload:=2.0")
+    active(client)
+    found = client.result(client.adapt(lambda message: None, accept=True), 300.0)
+    assert found.accepted, found.reason
+    gains = json.loads(Path(found.context).read_text())["gains"]
+    assert gains["kp"] != 1.0 and client.latest["controller_state"].kp_factor == 1.0
+    assert client.ask("walk").success
+    client.reach("walk")
+    until(lambda: client.latest["controller_state"].kp_factor == gains["kp"], 5.0, "corrected gains")
+    print(f"\n> compensated: {found.report}")
+
+
 def _text(feedback) -> str:
     return f"{feedback.phase} {feedback.progress:.2f}, walked {feedback.walked:.1f} m, data {feedback.quality}"
 
