@@ -6,6 +6,7 @@ from typing import Any
 
 MOTIONS = {
     "shipped": "designed, steered (shipped)",
+    "compensated": "the same, with gains corrected after 5 s (`--compensate`)",
     "unsteered": "the same phases, not steered",
     "standing": "the same phases, half of the time standing",
     "arcs": "designed without steps to the side",

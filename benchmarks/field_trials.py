@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.motions import UNSTEERED
-from benchmarks.trials import COMMAND_DT, controller
+import robots
+from benchmarks.motions import COMPENSATED, UNSTEERED
+from benchmarks.trials import COMMAND_DT, compensated_walk, controller
 from deploy.calibration_motion import Motion
 from deploy.controller import Controller
 from deploy.driver import Operator, StateLike
@@ -75,7 +76,7 @@ def walk(job: WalkJob) -> Walk:
     if not record.exists():
         shutil.rmtree(job.folder, ignore_errors=True)
         job.folder.mkdir(parents=True)
-        fault, away = _walk(job)
+        fault, away = _compensated(job) if job.motion == COMPENSATED else _walk(job)
         record.write_text(json.dumps({"fault": fault, "away": away}))
     found = json.loads(record.read_text())
     return Walk(job.motion, job.seed, job.factors, job.folder / "log", found["fault"], found["away"])
@@ -111,6 +112,16 @@ def _walk(job: WalkJob) -> tuple[str, float]:
     return made.fault, float(np.linalg.norm(np.array(way) - way[0], axis=1).max()) if way else 0.0
 
 
+def _compensated(job: WalkJob) -> tuple[str, float]:
+    robot = FieldRobot(robots.load(job.robot), job.factors, seed=job.seed, command_dt=COMMAND_DT)
+    fault, way = "", []
+    try:
+        compensated_walk(robot, job.models, job.models, job.folder / "log", lambda _: way.append(robot.position[:2]))
+    except ValueError as problem:
+        fault = str(problem)
+    return fault, float(np.linalg.norm(np.array(way) - way[0], axis=1).max()) if way else 0.0
+
+
 def jobs(
     robot: str, models: Path, motions: dict[str, Motion], factors: Sequence[RobotFactors], seed: int, folder: Path
 ) -> list[WalkJob]:
@@ -118,7 +129,9 @@ def jobs(
     made = []
     for name, motion in motions.items():
         steered = name not in UNSTEERED
-        key = hashlib.sha256(repr((motion.phases, steered)).encode() + (models / POLICY).read_bytes()).hexdigest()[:8]
+        files = [models / POLICY, *([models / "dynamics.onnx"] if name == COMPENSATED else ())]
+        content = b"".join(path.read_bytes() for path in files)
+        key = hashlib.sha256(repr((motion.phases, steered)).encode() + content).hexdigest()[:8]
         for i, one in enumerate(factors):
             kept = folder / f"{name}-{key}" / str(seed + i)
             made.append(WalkJob(robot, models, name, motion, one, seed + i, kept, steered))

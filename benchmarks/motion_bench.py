@@ -15,6 +15,7 @@ from benchmarks.field_trials import Walk
 from calibration import adapt as adaptation
 from calibration import quality
 from calibration.adapt import Adaptation
+from calibration.compensation import of_the_motors
 from calibration.errors import RefusedError
 from calibration.model import DynamicsModel
 from calibration.read import read
@@ -75,7 +76,11 @@ def examine(job: tuple[Walk, str, Path]) -> Found:
         return Found(walk, str(problem))
     rng = np.random.default_rng(walk.seed)
     off = ticks.effort * (1 + GAIN_ERROR * rng.standard_normal(12)) + NOISE * rng.standard_normal(ticks.effort.shape)
-    return Found(walk, "", found, read_torques(ticks, spec), read_torques(replace(ticks, effort=off), spec))
+    found = replace(found, readings=tuple(of_the_motors(reading, ticks.gains) for reading in found.readings))
+    exact, rough = read_torques(ticks, spec), read_torques(replace(ticks, effort=off), spec)
+    return Found(
+        walk, "", found, *(tuple(of_the_motors(one, ticks.gains) for one in readings) for readings in (exact, rough))
+    )
 
 
 def truth(factors: RobotFactors) -> dict[str, float]:

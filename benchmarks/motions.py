@@ -12,6 +12,7 @@ SECONDS = 20.0
 REACH = 1.1  # m from the start, what a random walk may use of the 3 x 3 m
 STEP = 1.0  # s that a random walk keeps a velocity
 FASTEST = (0.8, 0.4, 1.0)
+COMPENSATED = "compensated"  # the shipped motion as `dmcm field --compensate` walks it, its first seconds twice
 UNSTEERED = ("forward", "circle", "unsteered")  # the two at constant speed, and the shipped phases left alone
 
 
@@ -20,6 +21,7 @@ def candidates() -> dict[str, Motion]:
     slow = [replace(phase, velocity=tuple(0.5 * v for v in phase.velocity)) for phase in MOTION.phases]
     return {
         "shipped": MOTION,
+        COMPENSATED: MOTION,
         "unsteered": MOTION,
         "forward": Motion([Phase("forward", SECONDS, (0.5, 0.0, 0.0))]),
         "circle": Motion([Phase("circle", SECONDS, (0.5, 0.0, 0.5))]),

@@ -13,6 +13,7 @@ import numpy as np
 
 import robots
 from calibration.field import RECORD, FieldRoutine
+from calibration.live import Figures
 from calibration.store import ContextStore
 from deploy.context import RobotContext, load_context
 from deploy.controller import Controller, ControllerConfig
@@ -97,7 +98,9 @@ def calibration_walk(robot: FieldRobot, models: Path, log: Path, walks: int = 1)
         return run(made, robot, operator, writer, record={"calibrate"})
 
 
-def compensated_walk(robot: FieldRobot, models: Path, adapt_with: Path, log: Path) -> FieldRoutine:
+def compensated_walk(
+    robot: FieldRobot, models: Path, adapt_with: Path, log: Path, watch: Callable[[Figures], None] | None = None
+) -> FieldRoutine:
     """Walk the field routine that reads the motors first and corrects the gains, and log it.
 
     Args:
@@ -105,12 +108,13 @@ def compensated_walk(robot: FieldRobot, models: Path, adapt_with: Path, log: Pat
         models: folder with the calibration policy.
         adapt_with: folder with dynamics model and bank.
         log: to write.
+        watch: called once a second of the motion.
 
     Raises:
         ValueError: if the routine fails, with the reason.
     """
     made = controller(robot.robot, models, "calibration.onnx", None, "flat")
-    routine = FieldRoutine(made.spec, adapt_with, ContextStore(log.parent, robot.robot), compensate=True)
+    routine = FieldRoutine(made.spec, adapt_with, ContextStore(log.parent, robot.robot), compensate=True, watch=watch)
     with LogWriter(log, made.spec, made.provenance()) as writer:
         run(made, robot, routine, writer, record=RECORD)
     if routine.problem:

@@ -65,6 +65,8 @@ def main(arguments: Sequence[str]) -> int:
 
     config = tyro.cli(RunConfig, prog="dmcm run", args=arguments)
     commands, controller = _commands(config), controller_of(config)
+    if config.context is not None:
+        print(f"context {config.context}, gains of walking: {controller.contexts.gains}", flush=True)
     driver = open_driver(config.driver, config.robot, 1 / config.rate, config, config, config.replay, config.fast)
     try:
         return _drive(config, controller, driver, commands)

@@ -32,6 +32,15 @@ def test_a_log_from_elsewhere_is_kept_listed_and_undone(log, tmp_path, capsys):
     assert main(["field", "--undo", *contexts]) == 1
 
 
+def test_a_log_gives_gains_that_make_up_for_the_motors(log, tmp_path, capsys):
+    kept = tmp_path / "contexts"
+    assert main(["field", "--log", str(log), "--yes", "--serial", "S1", "--contexts", str(kept), "--compensate"]) == 0
+    told = capsys.readouterr().out
+    (path,) = (kept / "go1-S1").glob("*.json")
+    gains = json.loads(path.read_text())["gains"]
+    assert 0.7 <= gains["kp"] <= 2.0 and gains["kp"] != 1.0 and f"kp x {gains['kp']:.2f}" in told
+
+
 def test_nobody_is_asked_where_nobody_is(log, tmp_path, capsys):
     assert main(["field", "--log", str(log), "--contexts", str(tmp_path)]) == 1
     assert "give --yes" in capsys.readouterr().err and not list(tmp_path.iterdir())
