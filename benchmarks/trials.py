@@ -114,7 +114,8 @@ def compensated_walk(
         ValueError: if the routine fails, with the reason.
     """
     made = controller(robot.robot, models, "calibration.onnx", None, "flat")
-    routine = FieldRoutine(made.spec, adapt_with, ContextStore(log.parent, robot.robot), compensate=True, watch=watch)
+    store = ContextStore(log.parent, robot.robot)
+    routine = FieldRoutine(made.spec, adapt_with, store, compensate=True, waits=True, watch=watch)
     with LogWriter(log, made.spec, made.provenance()) as writer:
         run(made, robot, routine, writer, record=RECORD)
     if routine.problem:

@@ -66,6 +66,7 @@ class FieldRoutine:
         model_dir: folder with dynamics.onnx and bank.safetensors.
         store: where accepted contexts are kept.
         compensate: correct the gains on the way, see above.
+        waits: whether the robot waits while its motors are read, as a simulation does that runs as fast as it can.
         stay: end standing instead of lying, as for an operator who goes on walking.
         watch: called with the figures once a second of the motion, in the loop's thread.
 
@@ -87,6 +88,7 @@ class FieldRoutine:
         store: ContextStore,
         *,
         compensate: bool = False,
+        waits: bool = False,
         stay: bool = False,
         watch: Callable[[Figures], None] | None = None,
     ) -> None:
@@ -95,7 +97,7 @@ class FieldRoutine:
         self._bank = load_bank(self._model_dir / "bank.safetensors", spec, self._model.digest)
         self._terrain = self._bank.terrain(routine.TERRAIN)
         self._live = LiveQuality(spec, self._model, self._terrain, self._bank.nominal_robot)
-        self._stay, self._watch, self._compensate = stay, watch, compensate
+        self._stay, self._watch, self._compensate, self._waits = stay, watch, compensate, waits
         self.gains: Gains | None = None
         self._reading: threading.Thread | None = None
         self.phase, self.figures, self.problem, self.seconds = WAITING, Figures(), "", 0.0
@@ -157,6 +159,8 @@ class FieldRoutine:
         if self._reading is None and self.figures.progress * SECONDS >= FIRST:
             self._reading = threading.Thread(target=self._read_motors, args=[self._live.samples()], daemon=True)
             self._reading.start()
+            if self._waits:
+                self._reading.join()
         if self._found is None:
             return Operator()
         if isinstance(self._found, str):

@@ -139,7 +139,8 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
     try:
         store = ContextStore(config.contexts, config.robot, config.serial or driver.serial)
         store.current()
-        routine = FieldRoutine(spec, models_dir, store, compensate=config.compensate, watch=_Progress())
+        waits = config.driver == "sim" and config.fast
+        routine = FieldRoutine(spec, models_dir, store, compensate=config.compensate, waits=waits, watch=_Progress())
         _preflight(config, driver)
         log = config.logs / f"{store.folder.name}-{datetime.now(timezone.utc):%Y-%m-%dT%H%M%SZ}"
         report = _walk_motion(config, driver, routine, log)

@@ -62,7 +62,7 @@ def test_the_whole_routine_saves_a_context_that_the_controller_takes(routine, tm
 
 def test_a_soft_robot_under_a_load_walks_with_corrected_gains(tmp_path):
     """The robot falls when it calibrates with its own gains."""
-    routine = FieldRoutine(SPEC, FOLDER, ContextStore(tmp_path / "contexts", "go1"), compensate=True)
+    routine = FieldRoutine(SPEC, FOLDER, ContextStore(tmp_path / "contexts", "go1"), compensate=True, waits=True)
     controller, robot = drive(routine, tmp_path, RobotFactors(payload=3.0, kp_scale=0.65))
     assert (routine.phase, routine.problem) == ("walked", "") and controller.state == "passive"
     assert routine.seconds < 42.0 and np.linalg.norm(robot.position[:2]) < 1.5
@@ -77,7 +77,7 @@ def test_a_soft_robot_under_a_load_walks_with_corrected_gains(tmp_path):
 
 def test_motors_that_cannot_be_read_end_it(tmp_path, monkeypatch):
     monkeypatch.setattr("calibration.compensation.KP", "nothing")
-    routine = FieldRoutine(SPEC, FOLDER, ContextStore(tmp_path / "contexts", "go1"), compensate=True)
+    routine = FieldRoutine(SPEC, FOLDER, ContextStore(tmp_path / "contexts", "go1"), compensate=True, waits=True)
     controller, _ = drive(routine, tmp_path)
     assert routine.phase == "failed" and "nothing was not read" in routine.problem and controller.state == "passive"
 
