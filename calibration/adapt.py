@@ -82,7 +82,7 @@ def adapt(
         nominal: context of the robot as it is built, (n,).
         dt: control period, s.
         seed: of the halvings.
-        splits: how many halvings the uncertainty rests on.
+        splits: how many halvings the uncertainty rests on; 0 leaves it out, as halves of a few seconds tell nothing.
 
     Raises:
         RefusedError: if there are too few samples, or if the context found predicts the walk's end no better than the
@@ -100,7 +100,7 @@ def adapt(
         )
     if keep:
         context, after = np.array(nominal, dtype=float), before
-    differences = halves(model, learn, start, terrain, dt, seed, splits)
+    differences = halves(model, learn, start, terrain, dt, seed, splits) if splits else np.zeros((1, len(context)))
     return Adaptation(
         context=context,
         uncertainty=_spread(differences),

@@ -14,6 +14,7 @@ from deploy.gains import LEAST, MOST, Gains
 KP, KD = "kp_strength", "kd_strength"
 T = TypeVar("T", Reading, Direct)
 SURE = 0.25  # spread of a reading over parts of the walk, beyond which it is not believed
+LOWEST, HIGHEST = 0.3, 1.7  # strength that is believed
 
 
 def compensation(readings: Sequence[Reading]) -> Gains:
@@ -31,7 +32,7 @@ def compensation(readings: Sequence[Reading]) -> Gains:
 
 
 def _factor(reading: Reading) -> float:
-    if not (reading.value > 0 and reading.spread <= SURE):
+    if not (LOWEST <= reading.value <= HIGHEST and reading.spread <= SURE):
         raise RefusedError(
             f"gains cannot be corrected: {reading.name} was read as {reading.value:.2f} +- {reading.spread:.2f}; "
             "record the walk again, or adapt without --compensate"

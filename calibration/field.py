@@ -175,7 +175,7 @@ class FieldRoutine:
         nominal, dt = self._bank.nominal_robot, self.spec.control_dt
         try:
             step_back()
-            self._found = compensation(adapt(self._model, walked, self._terrain, nominal, dt).readings)
+            self._found = compensation(adapt(self._model, walked, self._terrain, nominal, dt, splits=0).readings)
         except Exception as problem:  # a thread must not end without a word
             self._found = str(problem)
 
