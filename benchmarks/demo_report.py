@@ -23,8 +23,8 @@ from sim.shapes import STEP_DEPTH
 from sim.trial import StairsTrial
 
 WHAT = {
-    "adapted": "contexts: this robot's, with its gains; stairs",
-    "nominal": "contexts: nominal robot's; stairs",
+    "adapted": "this robot's context and gains",
+    "nominal": "the nominal robot's",
     "vanilla": "no contexts (domain randomization)",
 }
 SERIES = {"nominal": 0, "adapted": 1, "vanilla": 2}  # the colours that adaptation's charts use, and one more

@@ -28,7 +28,10 @@ path {{ fill: none; stroke: {INK}; stroke-width: 1.3; marker-end: url(#head) }} 
 
 def svg() -> str:
     """Return the drawing as SVG; it fails with KeyError for a state that has no place in it."""
-    ways = [(name, to, event, "") for name, row in STATES.items() for event, to in row.on.items() if event != "damping"]
+    asked = [
+        (name, to, event, "") for name, row in STATES.items() for event, to in row.on.items() if event != "damping"
+    ]
+    ways = [way for way in asked if way[0] != way[1]]  # a motion that begins anew is no way
     ways += [(name, row.done, "", "done") for name, row in STATES.items() if row.done]
     names = "".join(
         f'<rect x="{x - BOX[0] / 2:g}" y="{y - BOX[1] / 2:g}" width="{BOX[0]}" height="{BOX[1]}" rx="6"/>'
