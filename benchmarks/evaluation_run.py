@@ -161,7 +161,7 @@ def _not_there(kept: dict[str, Any], wanted: Wanted, compensated: dict[str, Path
     """Return what of the plain walk and of the compensated ones is still to be walked."""
     there = kept.get("contexts", {})
     times = ((learner, f"{s:g}") for learner, (_, times) in wanted.items() for s in times)
-    walked = kept.get("fault") or all(s in there.get(learner, {}) for learner, s in times)
+    walked = "gains" in kept and (kept["fault"] or all(s in there.get(learner, {}) for learner, s in times))
     correct = {learner: folder for learner, folder in compensated.items() if learner not in kept.get("compensated", {})}
     return {} if walked else wanted, correct
 

@@ -110,6 +110,24 @@ def test_the_verdict_counts_hard_stairs_with_robots_that_are_not_nominal():
     assert evaluation_tables.verdict(left_out) == "No such cells."
 
 
+def test_training_seeds_stand_side_by_side_and_together():
+    def figures(won, *more):
+        rows = [("vanilla", "+3 kg", "stairs_13cm", won), ("vanilla", "nominal", "stairs_13cm", 0), *more]
+        named = [dict(zip(("mode", "condition", "terrain", "successes"), row, strict=True)) for row in rows]
+        return {"rows": [{**row, "episodes": 10} for row in named]}
+
+    told = evaluation_tables.seeds([figures(9, ("oracle", "+3 kg", "stairs_13cm", 5)), figures(6)])
+    assert "| training seed 0 | training seed 1 | all |" in told and "oracle" not in told
+    assert "| vanilla | 90% (60–98) of 10 | 60% (31–83) of 10 | 75% (53–89) of 20 |" in told
+
+
+def test_robots_that_could_not_be_calibrated_plainly_and_compensated_are_told_apart():
+    row = {"condition": "+3 kg", "terrain": "flat", "successes": 0, "episodes": 8, "low": 0.0, "high": 0.3}
+    rows = [{**row, "mode": "multi", "uncalibrated": 4}, {**row, "mode": "multi_compensated", "uncalibrated": 2}]
+    told = evaluation_tables.markdown({"rows": rows})
+    assert "+3 kg 4 of 8 episodes, +3 kg (compensated) 2 of 8 episodes." in told
+
+
 @pytest.mark.parametrize("mode", ["vanilla", "multi"])
 def test_with_corrected_gains_a_policy_is_given_the_nominal_context_and_compensated_its_own(mode):
     bank = load_bank(SHIPPED / "bank.safetensors", SPEC)
