@@ -131,7 +131,11 @@ def find(
     torques = [of_the_motors(reading, ticks.gains) for reading in read_torques(ticks, spec)]
     gains = ticks.gains
     if compensate:
-        gains, found = compensation(found.readings), replace(found, context=np.array(bank.nominal_robot, dtype=float))
+        try:
+            gains = compensation(found.readings)
+        except RefusedError as error:
+            raise RefusedError(f"log {log}: {error}", checks) from error
+        found = replace(found, context=np.array(bank.nominal_robot, dtype=float))
     record = {
         "file": str(log),
         "sha256": context_file.log_sha256(log),

@@ -259,7 +259,8 @@ class _Progress:
 
     def __call__(self, figures: Figures) -> None:
         if figures.progress < self._done:
-            print(f"{chr(10) if self._terminal else ''}  The motors are read; the whole walk, with corrected gains:")
+            gap = "\n" if self._terminal else ""
+            print(f"{gap}  The motors are read; the whole walk, with corrected gains:")
         self._done = figures.progress
         line = (
             f"  {100 * figures.progress:3.0f} %   walked {figures.distance:4.1f} m, {figures.away:.1f} m from the start"

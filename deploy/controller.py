@@ -205,7 +205,7 @@ class Controller:
             self.refusal = ""
             if target == INITIAL:
                 self.fault = ""
-            if target != self.state or event == "calibrate":
+            if target != self.state or STATES[target].done:  # a motion with an end begins anew
                 self._enter(target, f"operator: {event}")
 
     def _finish(self) -> None:

@@ -30,7 +30,7 @@ class State:
         motion: where joint targets come from: "none" (no position control), "path" (way points), or "policy".
         kp, kd: joint gains, as multiples of the robot's nominal gains.
         powered: whether a guard that trips leads to "fault"; an unpowered robot may be carried about.
-        on: operator's event -> next state; any other event is refused. Calibrating may begin anew on the way.
+        on: operator's event -> next state; any other is refused. A motion with an end may begin anew.
         done: next state when the motion has ended, with motions that end.
         start: where a path starts: at the "measured" joints, or at the last "target", which keeps the torque.
         path: way points.

@@ -76,6 +76,14 @@ def test_gains_that_make_up_for_what_was_read(bench, bag, out):
     )
 
 
+def test_motors_that_cannot_be_read_leave_the_file_and_name_the_log(bench, bag, out, monkeypatch):
+    monkeypatch.setattr("calibration.compensation.KP", "nothing")
+    out.write_text("previous")
+    with pytest.raises(calibration.RefusedError, match=r"^log .*: gains cannot be corrected: nothing was not read"):
+        calibration.run(bag(), "go1", out, bench.models, compensate=True)
+    assert out.read_text() == "previous"
+
+
 def test_a_context_found_with_corrected_gains_keeps_them_and_reads_the_motors(bench, bag, out):
     plain = calibration.run(bag(name="a"), "go1", out, bench.models).context
     walk = bench.walk
