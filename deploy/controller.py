@@ -15,7 +15,7 @@ import numpy as np
 from deploy import calibration_motion
 from deploy.context import ActiveContexts, ContextBank, RobotContext
 from deploy.driver import JointCommand, Operator, StateLike
-from deploy.gains import NOMINAL
+from deploy.gains import NOMINAL, RAMP, Gains
 from deploy.guards import SafetyConfig
 from deploy.policy import OnnxPolicy
 from deploy.runner import PolicyFaultError, Runner
@@ -75,7 +75,6 @@ class Controller:
         transitions: number of transitions so far.
         policy_tick: whether the last step was one at the policy's rate.
         contexts: the contexts in use.
-        gains: factors on the gains of the policy that runs; a context that is set meanwhile counts from the next walk.
         calibration_gains: factors on the gains of calibrating, from the next time on; its owner may set them.
         supervisor: its guards and limits.
         runner: the policy in use, None without one.
@@ -123,7 +122,7 @@ class Controller:
         self._path: JointPath | None = None
         self._shares: list[float] = []
         self.contexts = ActiveContexts(bank)
-        self.gains = self.calibration_gains = NOMINAL
+        self._before = self._wanted = self.calibration_gains = NOMINAL
         for policy in policies.values():
             self.contexts.check(policy)
 
@@ -240,16 +239,16 @@ class Controller:
     def _enter(self, target: str, cause: str) -> None:
         self.history.append(Transition(self.supervisor.reading.stamp, self.state, target, cause))
         self.transitions += 1
-        walking = STATES[self.state].motion == "policy"
+        walking, before = STATES[self.state].motion == "policy", self.gains
         row, anew = STATES[target], target == self.state
         self.state, self.cause, self._entered, self._path = target, cause, self._tick, None
         self.velocity = np.zeros(3)
         if row.motion == "path":
             self._path = self._plan(row)
         if row.policy is not None or row.motion != "policy":
-            self.gains = {"walk": self.contexts.gains, "calibration": self.calibration_gains}.get(
-                row.policy or "", NOMINAL
-            )
+            own = {"walk": self.contexts.gains, "calibration": self.calibration_gains}
+            self._wanted = own.get(row.policy or "", NOMINAL)
+        self._before = before if walking and row.motion == "policy" else self._wanted
         if row.policy is not None:
             self.runner = self._runners[row.policy]
         if row.motion == "policy" and not walking and self.runner is not None:
@@ -289,6 +288,11 @@ class Controller:
         self._from, self._acted = self.target, self._tick
         self.target = np.clip(target, limits.lower, limits.upper)
 
+    @property
+    def gains(self) -> Gains:
+        """Factors on the gains of the policy that runs; a context that is set meanwhile counts from the next walk."""
+        return self._before.toward(self._wanted, self._elapsed / RAMP)
+
     def _velocity(self, source: str, operator: Sequence[float] | np.ndarray) -> np.ndarray:
         if source == "calibration":
             return self._steering.velocity(self._elapsed, self.supervisor.reading)
@@ -316,7 +320,8 @@ class Controller:
         ramp = min(1.0, self._elapsed / row.gain_ramp) if row.gain_ramp else 1.0
         if row.motion == "policy" and self.runner is not None:
             policy = self.runner.policy
-            return _to(self._interpolated(), row.kp * self.gains.kp * policy.kp, row.kd * self.gains.kd * policy.kd)
+            gains = self.gains
+            return _to(self._interpolated(), row.kp * gains.kp * policy.kp, row.kd * gains.kd * policy.kd)
         return _to(self.target, ramp * row.kp * self._gains[0], row.kd * self._gains[1])
 
     def _interpolated(self) -> np.ndarray:

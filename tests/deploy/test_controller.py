@@ -13,7 +13,7 @@ from deploy.calibration_motion import velocity_at
 from deploy.context import ContextError, RobotContext
 from deploy.controller import Controller, ControllerConfig
 from deploy.driver import Operator, RobotState
-from deploy.gains import MOST, NOMINAL, Gains
+from deploy.gains import MOST, NOMINAL, RAMP, Gains
 from deploy.policy import OnnxPolicy
 from deploy.states import EVENTS, STATES
 from robots.kinematics import projected_gravity
@@ -403,6 +403,18 @@ def test_calibrating_with_other_gains_from_the_next_time_on(controller, robot, s
         assert gains_of(tick(controller, robot, event), spec) == pytest.approx((1.5, 1.2))
     run_until(controller, robot, "stand")
     assert gains_of(tick(controller, robot, "calibrate"), spec) == pytest.approx((1.0, 1.0))
+
+
+def test_gains_change_gradually_where_a_robot_walks_on(controller, robot, spec):
+    bring_to(controller, robot, "calibrate")
+    controller.calibration_gains = Gains(2.0, 1.5)
+    event, kp = "calibrate", []
+    for _ in range(round(1.2 * RAMP / controller.config.command_dt)):
+        kp.append(gains_of(tick(controller, robot, event), spec)[0])
+        event = None
+    assert kp[0] == pytest.approx(1.0) and kp[-1] == pytest.approx(2.0)
+    assert np.diff(kp).max() < 1.1 * controller.config.command_dt / RAMP and np.diff(kp).min() >= 0.0
+    assert controller.gains == Gains(2.0, 1.5)
 
 
 def test_the_torque_limits_hold_with_the_most_gain(controller, robot):
