@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cli.drivers import RobotName
 
-LAST_STD = 0.2  # of the actions in the last stretch
+LAST_STD, LAST_QUIET = 0.15, 0.4  # of the actions in the last stretch, and share of the time without exploration
 
 
 @dataclass
@@ -57,11 +57,12 @@ def main(arguments: Sequence[str]) -> None:
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
     sees = ("--mode", "multi", "--bank", made / "bank.safetensors")
+    learns = (*sees, "--env.context-dropout", 0.5)
     vanilla = _policy(config, config.out / "vanilla", config.samples, "--init", base)
     _export(config, vanilla, made / "vanilla.onnx")
-    multi = _policy(config, config.out / "multi", config.context_samples, *sees, "--init", vanilla)
-    little = ("--action-std", LAST_STD, "--ppo.entropy-coef", 0.0)
-    last = _policy(config, config.out / "multi_last", config.last_samples, *sees, "--init", multi, *little)
+    multi = _policy(config, config.out / "multi", config.context_samples, *learns, "--init", vanilla)
+    little = ("--action-std", LAST_STD, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", LAST_QUIET)
+    last = _policy(config, config.out / "multi_last", config.last_samples, *learns, "--init", multi, *little)
     _export(config, last, made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 

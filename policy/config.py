@@ -28,6 +28,7 @@ class PPOConfig:
     value_loss_coef: float = 1.0
     max_grad_norm: float = 1.0
     init_std: float = 0.8
+    quiet_share: float = 0.0  # of the time in which a robot acts without exploring (`policy.exploration`)
 
     def as_rsl_rl(self, actor_groups: list[str]) -> dict[str, Any]:
         """Return the configuration dictionary of rsl_rl's runner."""
@@ -43,7 +44,7 @@ class PPOConfig:
             "num_steps_per_env": steps,
             "save_interval": 50,
             "obs_groups": {"actor": actor_groups, "critic": ["critic"]},
-            "algorithm": {"class_name": "PPO", **algorithm},
+            "algorithm": {"class_name": "policy.exploration:QuietPPO", **algorithm},
             "actor": {**network, "distribution_cfg": {"class_name": "GaussianDistribution", "init_std": std}},
             "critic": dict(network),
         }
