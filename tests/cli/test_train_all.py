@@ -43,7 +43,7 @@ def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     assert all("go2" in words for words in stages if words[:2] != ["train", "dynamics"])
     vanilla, multi, last = (words for words in stages if "--init" in words)
     starts = [Path(words[words.index("--init") + 1]).parent.name for words in (vanilla, multi, last)]
-    assert starts == ["base", "vanilla", "multi"] and "--action-std" in last
+    assert starts == ["base", "vanilla", "multi"] and "--action-std" in last and "--ppo.quiet-share" in last
     assert "--bank" in multi and "--bank" in last and "--bank" not in vanilla
 
 
