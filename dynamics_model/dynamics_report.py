@@ -10,6 +10,7 @@ from dynamics_model.sine_report import table
 LONGEST = 20.0
 SHOWN = ("payload", "kp_strength", "kd_strength", "weak_leg_rr", "terrain")
 PARTS = {"id": "in", "ood": "out of"}
+DIVERGED = 100.0  # a mean square over the data's, beyond which the steps of adaptation have run away
 
 
 def line(figures: Mapping[str, Any]) -> str:
@@ -104,13 +105,17 @@ def _cell(rows: Sequence[Mapping[str, Any]], method: str, part: str, context: st
     return "—"
 
 
+def _one(error: float) -> str:
+    return f"{error:.4f}" if error < DIVERGED else "diverged"
+
+
 def _seconds(figures: Mapping[str, Any]) -> str:
     rows = [row for row in figures["rows"] if row["context"] == "swap" and row["split"] == "id"]
     seconds = sorted({row["seconds"] for row in rows})
     body = []
     for method in _names(rows, "method"):
         mine = {row["seconds"]: row for row in rows if row["method"] == method}
-        body.append([method, *(f"{mine[s]['error_1']:.4f}" if s in mine else "—" for s in seconds)])
+        body.append([method, *(_one(mine[s]["error_1"]) if s in mine else "—" for s in seconds)])
     title = "One-step error on stairs by seconds of flat walking:"
     return f"{title}\n\n" + table(["method", *(f"{s:g} s" for s in seconds)], body)
 

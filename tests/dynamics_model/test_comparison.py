@@ -127,3 +127,9 @@ def test_torques_are_read_and_get_noise_but_are_not_predicted(tmp_path, folder):
     assert windows.frames.shape[-1] == 2 * 54 and windows.targets.shape[-1] == 30
     torque = windows.frames[..., 42:54]
     assert 0.2 < float((torque - 5.0).std()) < 0.4 and METHODS["table_anchor_torque"].torque
+
+
+def test_the_report_says_where_adaptation_ran_away():
+    row = {"method": "dmcm", "split": "id", "context": "swap"}
+    rows = [{**row, "seconds": 1.0, "error_1": 3e22}, {**row, "seconds": 20.0, "error_1": 0.25}]
+    assert "| dmcm | diverged | 0.2500 |" in dynamics_report._seconds({"rows": rows})
