@@ -16,7 +16,7 @@ DIVERGED = 100.0  # a mean square over the data's, beyond which the steps of ada
 def line(figures: Mapping[str, Any]) -> str:
     """Return the figures of one method as one short line."""
     told = [
-        f"{row['context']} {row['error_1']:.4f}"
+        f"{row['context']} {_error(row['error_1'])}"
         for row in figures["rows"]
         if row["split"] == "id" and row["seconds"] in (0.0, LONGEST) and row["terrain"] != "flat"
     ]
@@ -90,6 +90,12 @@ def _closed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{title}\n\n" + table(head, body)] if body else []
 
 
+def _error(error: float | None, digits: int = 4) -> str:
+    if error is None:
+        return "—"
+    return f"{error:.{digits}f}" if error < DIVERGED else "diverged"
+
+
 def _flat(row: Mapping[str, Any]) -> bool:
     return row["terrain"] == "flat"
 
@@ -100,13 +106,8 @@ def _cell(rows: Sequence[Mapping[str, Any]], method: str, part: str, context: st
         there = _flat(row) == (ground == "flat")
         if row["method"] == method and row["split"] == part and row["context"] in names and there:
             if row["seconds"] in (0.0, LONGEST):
-                far = "—" if row["error_25"] is None else f"{row['error_25']:.3f}"
-                return f"{row['error_1']:.4f} / {far}"
+                return f"{_error(row['error_1'])} / {_error(row['error_25'], 3)}"
     return "—"
-
-
-def _one(error: float) -> str:
-    return f"{error:.4f}" if error < DIVERGED else "diverged"
 
 
 def _seconds(figures: Mapping[str, Any]) -> str:
@@ -115,7 +116,7 @@ def _seconds(figures: Mapping[str, Any]) -> str:
     body = []
     for method in _names(rows, "method"):
         mine = {row["seconds"]: row for row in rows if row["method"] == method}
-        body.append([method, *(_one(mine[s]["error_1"]) if s in mine else "—" for s in seconds)])
+        body.append([method, *(_error(mine[s]["error_1"]) if s in mine else "—" for s in seconds)])
     title = "One-step error on stairs by seconds of flat walking:"
     return f"{title}\n\n" + table(["method", *(f"{s:g} s" for s in seconds)], body)
 

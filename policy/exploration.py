@@ -21,10 +21,8 @@ class QuietPPO(PPO):
     def __init__(self, *arguments: Any, quiet_share: float = 0.0, **others: Any) -> None:
         """Take rsl_rl's arguments, and the share of the time in which the mean acts, from 0 to below 1."""
         super().__init__(*arguments, **others)
-        if not 0.0 <= quiet_share < 1.0:
-            raise ValueError(f"ppo.quiet_share: give a share of the time from 0 to below 1, not {quiet_share}")
         self._begins = quiet_share / (1.0 - quiet_share) / SPELL
-        self._quiet: torch.Tensor | None = None
+        self._quiet = torch.zeros(self.storage.num_envs, dtype=torch.bool, device=self.device)
 
     def act(self, obs: TensorDict) -> torch.Tensor:
         """Return the actions (n, 12) and keep what learning takes of them."""
@@ -32,8 +30,7 @@ class QuietPPO(PPO):
         if self._begins == 0.0:
             return actions
         draw = torch.rand(len(actions), device=actions.device)
-        was = torch.zeros(len(actions), dtype=torch.bool, device=actions.device) if self._quiet is None else self._quiet
-        self._quiet = torch.where(was, draw > 1.0 / SPELL, draw < self._begins)
+        self._quiet = torch.where(self._quiet, draw > 1.0 / SPELL, draw < self._begins)
         actions = torch.where(self._quiet[:, None], self.actor.output_mean.detach(), actions)
         self.transition.actions = actions
         self.transition.actions_log_prob = self.actor.get_output_log_prob(actions).detach()

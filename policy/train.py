@@ -63,6 +63,8 @@ def run(config: PolicyConfig, origin: Origin | None = None) -> Path:
         raise ValueError(f"mode 'history' needs at least 2 frames, not {config.history}: give --history 10")
     if config.action_std is not None and (config.init is None or config.action_std <= 0.0):
         raise ValueError("--action-std: give a spread above 0, and with --init the policy to go on from")
+    if not 0.0 <= config.ppo.quiet_share < 1.0:
+        raise ValueError(f"--ppo.quiet-share {config.ppo.quiet_share:g}: give a share of the time, from 0 to below 1")
     existing = newest_checkpoint(config.run)
     if existing and not config.resume:
         raise ValueError(f"{config.run} already holds {existing.name}: give --resume, or another --run")

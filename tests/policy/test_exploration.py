@@ -6,7 +6,7 @@ pytest.importorskip("rsl_rl")
 import torch
 
 from policy import exploration
-from policy.train import make_env, make_runner
+from policy.train import make_env, make_runner, run
 from tests.helpers_policy import config
 
 STEPS = 400
@@ -46,7 +46,10 @@ def test_a_share_of_the_time_the_mean_acts_in_spells(tmp_path, monkeypatch):
     assert 0.3 / 20 < changes < 1.5 / 20
 
 
-@pytest.mark.parametrize("share", [1.0, -0.1])
-def test_a_share_that_is_none_is_refused(tmp_path, share):
-    with pytest.raises(ValueError, match="quiet_share"):
-        acted(tmp_path, share)
+@pytest.mark.parametrize("share", [1.0, -0.1, float("nan")])
+def test_a_share_that_is_none_is_refused_before_anything_is_made(tmp_path, share):
+    setup = config(tmp_path / "run")
+    setup.ppo.quiet_share = share
+    with pytest.raises(ValueError, match=r"--ppo.quiet-share .*: give a share"):
+        run(setup)
+    assert not list(tmp_path.iterdir())
