@@ -48,6 +48,7 @@ DOCUMENTS = (
     ROOT / "docs" / "simulators.md",
     ROOT / "docs" / "viewer.md",
     ROOT / "docs" / "results.md",
+    ROOT / "docs" / "contexts.md",
 )
 DRAWINGS = {ROOT / "docs" / "images" / "states.svg": state_diagram.svg}
 
