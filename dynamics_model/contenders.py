@@ -1,7 +1,8 @@
 """What the quadruped's dynamics model is compared with: ways to train one, each by its name, all with the same budget.
 
 The budget is counted in iterations of 4096 transitions; an iteration of chains, which differentiates through the inner
-steps, counts as CHAIN_COST of them, as it takes about so much longer.
+steps, counts as CHAIN_COST of them, as it takes about so much longer. Chains have few points and many iterations: in
+the same time a network learns more by them than by fewer with more points.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dynamics_model.network import ModelConfig
 from dynamics_model.probes import readings
 from dynamics_model.train import StageConfig, TrainConfig, Trainer, TrainResult
 
-CHAIN_COST = 10
+CHAIN_COST, CHAIN_POINTS = 4, 64
 KINDS = ("flat", "rough", "slope", "stairs", "blocks")
 LEVELS, FRICTION = 7.0, 0.8  # what difficulty and friction of a terrain are divided by
 
@@ -109,14 +110,22 @@ def split(data: Dataset, seed: int, share: float = 0.15) -> Split:
     return parts
 
 
-def configure(method: Method, base: TrainConfig, data: Dataset, budget: int, out: Path) -> TrainConfig:
-    """Return the training configuration of a method; `base` says what all have in common."""
+def configure(
+    method: Method, base: TrainConfig, data: Dataset, budget: int, out: Path, chain_rate: float
+) -> TrainConfig:
+    """Return the training configuration of a method; `base` says what all have in common.
+
+    Its chains go on from a table, with small steps; those of a method without one learn at `chain_rate`.
+    """
     model = replace(
         base.model, single=method.single, torque=method.torque, history=method.history or base.model.history
     )
     if method.known:
         sizes = (len(readings(data)[0]), len(KINDS) + 2) if method.known == "true" else (1, 1)
         model = replace(model, robot=sizes[0], terrain=sizes[1])
+    chains = base.chains_stage
+    if not method.table:
+        chains = replace(chains, learning_rate=chain_rate, context_learning_rate=base.table.context_learning_rate)
     return replace(
         base,
         output=out / method.name,
@@ -124,10 +133,7 @@ def configure(method: Method, base: TrainConfig, data: Dataset, budget: int, out
         anchor=method.anchor,
         table=replace(base.table, iterations=round(method.table * budget), seconds=math.inf, validate_every=10**9),
         chains_stage=replace(
-            base.chains_stage,
-            iterations=round(method.chains * budget / CHAIN_COST),
-            seconds=math.inf,
-            validate_every=10**9,
+            chains, iterations=round(method.chains * budget / CHAIN_COST), seconds=math.inf, validate_every=10**9
         ),
         resume=(out / method.name / "checkpoint.safetensors").exists(),
     )
@@ -145,6 +151,7 @@ def base_config(dataset: Path, model: ModelConfig, seed: int, threads: int) -> T
         chains_stage=StageConfig(1, learning_rate=3e-4, context_learning_rate=3e-3),
         chains=ChainConfig(),
         noise=SensorNoise(),
+        points=CHAIN_POINTS,
         checkpoint_seconds=30.0,
     )
 

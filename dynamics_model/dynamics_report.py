@@ -31,13 +31,14 @@ def markdown(figures: Mapping[str, Any]) -> str:
         f"{data['robots']} robots: {data['train']} train, {data['validation']} validate, {data['test_id']} test inside "
         f"the training ranges and {data['test_ood']} outside (more than 2 kg, or Kp below × 0.7); "
         f"{len(data['terrains'])} terrains, {data['transitions']:,} transitions; {settings['budget']} iterations of "
-        "4096 transitions for each method, one of chains counted as ten; "
+        f"4096 transitions for each method, one of chains counted as {settings.get('chain_cost', 10)}; "
         f"history {settings['history']}, context {settings['context']}, network {settings['hidden']}. "
         f"Adapted on {data['seconds_used']['20']:g} s at most; judged on the last 15 % of each log."
     )
     return "\n\n".join(
         [
             head,
+            *_choice(figures),
             _errors(figures),
             *_closed(figures["rows"]),
             _seconds(figures),
@@ -46,6 +47,26 @@ def markdown(figures: Mapping[str, Any]) -> str:
             _observed(figures),
         ]
     )
+
+
+def _choice(figures: Mapping[str, Any]) -> list[str]:
+    """Return a table of what was tried on validation robots before, if it was."""
+    body = [
+        [
+            one["method"],
+            str(one["history"]),
+            str(one["context"]),
+            f"{one['chain_rate']:g}" if "chain_rate" in one else "—",
+            f"{_error(one['error_1'])} / {_error(one['error_25'], 3)}",
+        ]
+        for one in figures.get("choice", ())
+    ]
+    title = (
+        "Chosen on validation robots, after a quarter of the iterations, by the error of one step on stairs under "
+        "contexts from flat ground (25 steps beside it):"
+    )
+    head = ["method", "history", "context", "learning rate of chains", "one step / 25 steps"]
+    return [f"{title}\n\n{table(head, body)}"] if body else []
 
 
 def _errors(figures: Mapping[str, Any]) -> str:

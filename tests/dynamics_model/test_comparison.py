@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dynamics_model import comparison, dynamics_report, observed
+from dynamics_model import comparison, dynamics_benchmark, dynamics_report, observed
 from dynamics_model.contenders import METHODS, is_outside, split, true_contexts
 from dynamics_model.dataset import Dataset, SensorNoise, read_task
 from dynamics_model.dynamics_benchmark import DynamicsBenchConfig, figures_of, run
@@ -73,6 +73,25 @@ def test_the_report_shows_every_method(config, found, monkeypatch):
     monkeypatch.setattr(observed, "ITERATIONS", 20)
     text = dynamics_report.markdown(figures_of(config, found))
     assert all(f"| {name} |" in text for name in (*NAMES, "ridge")) and "nan" not in text
+
+
+def test_what_is_chosen_on_validation_robots_is_what_all_methods_get(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "POINTS", 16)
+    monkeypatch.setattr(observed, "ITERATIONS", 20)
+    monkeypatch.setattr(dynamics_benchmark, "HISTORIES", (1, 2))
+    monkeypatch.setattr(dynamics_benchmark, "CHAIN_RATES", (1e-6, 1e-2))
+    options = {"methods": ("dmcm", "table"), "budget": 96, "stairs": "stairs_10cm", "threads": 1, "hidden": (24,)}
+    config = DynamicsBenchConfig(folder, tmp_path, choose=True, chain_rate=3e-4, **options)
+    found = dict(run(config))
+    choice = json.loads((tmp_path / "choice.json").read_text())
+    shapes = [one for one in choice["tried"] if one["method"] == "table_anchor"]
+    best = min(shapes, key=lambda one: one["error_1"])
+    assert {one["history"] for one in shapes} == {1, 2, 3} and len({one["error_1"] for one in choice["tried"]}) == 5
+    assert choice["chosen"] == {"history": best["history"], "context": best["context"], "chain_rate": 1e-2}
+    assert found["dmcm"]["settings"].items() >= choice["chosen"].items()
+    assert "chain_rate" not in found["table"]["settings"], "a table's own rates"
+    text = dynamics_report.markdown(figures_of(config, found))
+    assert text.count("| dmcm | 3 | 8 |") == 2 and "| 0.01 |" in text
 
 
 def test_the_report_says_what_contexts_are_worth_against_the_truth():
