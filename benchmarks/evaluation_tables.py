@@ -235,7 +235,8 @@ def with_verdict(figures: Mapping[str, Any]) -> str:
 
 FROM_OOD = ("ood_walking", "ood_readings", "ood_use")
 FROM_RESULTS = {
-    **dict.fromkeys(("ood", "ood_beyond", "ood_narrow", "ood_go2"), with_verdict),
+    **dict.fromkeys(("ood", "ood_200", "ood_control", "ood_beyond", "ood_narrow", "ood_go2"), with_verdict),
+    "ood_200_readings": read_from,
     "ood_terrain": markdown,
     "ood_time": markdown,
     **dict(zip(FROM_OOD, (walking, read_from, context_use), strict=True)),

@@ -220,6 +220,7 @@ FILES: dict[str, str | tuple[str, ...]] = {
     "bench_control": "control",
     "ood_seeds": ("ood_narrow", "ood_narrow_seed1", "ood_narrow_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
+    "ood_200_readings": "ood_200",
 }  # a table whose file has another name, or that is of several files
 
 

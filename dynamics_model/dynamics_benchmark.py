@@ -152,7 +152,9 @@ def make_bench(config: DynamicsBenchConfig, path: Path, data: Dataset, parts: Sp
 
 def figures_of(config: DynamicsBenchConfig, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the figures of all methods in one."""
-    settings = {name: value for one in found.values() for name, value in one["settings"].items()}
+    settings: dict[str, Any] = {"chain_cost": CHAIN_COST, "chain_rate": config.chain_rate}
+    for one in found.values():
+        settings |= one["settings"]
     data = _read(config, ModelConfig(history=settings["history"]))
     parts = split(data, config.seed)
     return {

@@ -31,7 +31,8 @@ def markdown(figures: Mapping[str, Any]) -> str:
         f"{data['robots']} robots: {data['train']} train, {data['validation']} validate, {data['test_id']} test inside "
         f"the training ranges and {data['test_ood']} outside (more than 2 kg, or Kp below × 0.7); "
         f"{len(data['terrains'])} terrains, {data['transitions']:,} transitions; {settings['budget']} iterations of "
-        f"4096 transitions for each method, one of chains counted as {settings.get('chain_cost', 10)}; "
+        f"4096 transitions for each method, one of chains counted as {settings['chain_cost']}, with a "
+        f"learning rate of {settings['chain_rate']:g} where they do not go on from a table; "
         f"history {settings['history']}, context {settings['context']}, network {settings['hidden']}. "
         f"Adapted on {data['seconds_used']['20']:g} s at most; judged on the last 15 % of each log."
     )
@@ -59,13 +60,13 @@ def _choice(figures: Mapping[str, Any]) -> list[str]:
             f"{one['chain_rate']:g}" if "chain_rate" in one else "—",
             f"{_error(one['error_1'])} / {_error(one['error_25'], 3)}",
         ]
-        for one in figures.get("choice", ())
+        for one in figures["choice"]
     ]
     title = (
-        "Chosen on validation robots, after a quarter of the iterations, by the error of one step on stairs under "
-        "contexts from flat ground (25 steps beside it):"
+        "Tried before on validation robots, with a quarter of the iterations: errors on stairs under contexts from flat "
+        "ground, one step / 25 steps ahead:"
     )
-    head = ["method", "history", "context", "learning rate of chains", "one step / 25 steps"]
+    head = ["method", "history", "context", "learning rate of chains", "stairs: swap"]
     return [f"{title}\n\n{table(head, body)}"] if body else []
 
 
