@@ -63,7 +63,7 @@ def _choice(figures: Mapping[str, Any]) -> list[str]:
         for one in figures["choice"]
     ]
     title = (
-        "Tried before on validation robots, with a quarter of the iterations: errors on stairs under contexts from flat "
+        "Tried before on validation robots, with a quarter of the iterations: errors on stairs, contexts from flat "
         "ground, one step / 25 steps ahead:"
     )
     head = ["method", "history", "context", "learning rate of chains", "stairs: swap"]
