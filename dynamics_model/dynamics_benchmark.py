@@ -52,7 +52,7 @@ class DynamicsBenchConfig:
     choose: bool = False
     history: int = 3
     context: int = 8
-    chain_rate: float = 5e-3
+    chain_rate: float = 1e-2
     hidden: tuple[int, ...] = (256, 256)
     stairs: str = "stairs_13cm"
     seconds: float = 0.0
