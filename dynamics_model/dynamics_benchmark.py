@@ -65,11 +65,10 @@ def run(config: DynamicsBenchConfig) -> Iterator[tuple[str, dict[str, Any] | Non
     """Train and judge what is missing; yield each method with its figures, None for one that was interrupted.
 
     Raises:
-        FileNotFoundError, ValueError: for an unusable dataset, an unknown method or terrain, or other settings before.
+        FileNotFoundError, ValueError: for an unusable dataset, an unknown method or terrain, a setting out of range, or
+            other settings before.
     """
-    unknown = [name for name in config.methods if name not in METHODS]
-    if unknown:
-        raise ValueError(f"--methods {unknown[0]}: there is none, choose of {', '.join(METHODS)}")
+    _check(config)
     began = time.monotonic()
     if config.choose:
         chosen = _choose(config, began)
@@ -83,6 +82,17 @@ def run(config: DynamicsBenchConfig) -> Iterator[tuple[str, dict[str, Any] | Non
         yield name, figures
         if figures is None:
             return
+
+
+def _check(config: DynamicsBenchConfig) -> None:
+    unknown = [name for name in config.methods if name not in METHODS]
+    if unknown:
+        raise ValueError(f"--methods {unknown[0]}: there is none, choose of {', '.join(METHODS)}")
+    for name in ("budget", "history", "context"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"--{name} {getattr(config, name)}: give at least 1")
+    if not 0.0 < config.chain_rate < 1.0:
+        raise ValueError(f"--chain-rate {config.chain_rate:g}: give a learning rate between 0 and 1, such as 0.01")
 
 
 def method_figures(
@@ -215,8 +225,12 @@ def _choose(config: DynamicsBenchConfig, began: float) -> dict[str, Any] | None:
     error of one step, which training lowers: half a second ahead on stairs a model that has learned little errs less.
     """
     path = config.out / "choice.json"
+    settings = {"budget": config.budget, "seed": config.seed, "hidden": list(config.hidden), "stairs": config.stairs}
     if path.exists():
-        return json.loads(path.read_text())["chosen"]
+        held = json.loads(path.read_text())
+        if held["settings"] != settings:
+            raise ValueError(f"{path} holds a choice of other settings ({held['settings']}): give another --out")
+        return held["chosen"]
     shapes = [(history, 8) for history in HISTORIES] + [(3, size) for size in SIZES if size != 8]
     tried = [{"method": "table_anchor", "history": h, "context": size} for h, size in shapes]
     tried += [{"method": "dmcm", "history": 3, "context": 8, "chain_rate": rate} for rate in CHAIN_RATES]
@@ -230,7 +244,7 @@ def _choose(config: DynamicsBenchConfig, began: float) -> dict[str, Any] | None:
         for name in ("table_anchor", "dmcm")
     )
     chosen = {"history": shape["history"], "context": shape["context"], "chain_rate": chains["chain_rate"]}
-    write_json(path, {"tried": tried, "chosen": chosen})
+    write_json(path, {"settings": settings, "tried": tried, "chosen": chosen})
     return chosen
 
 

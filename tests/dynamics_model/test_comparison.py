@@ -92,6 +92,26 @@ def test_what_is_chosen_on_validation_robots_is_what_all_methods_get(folder, tmp
     assert "chain_rate" not in found["table"]["settings"], "a table's own rates"
     text = dynamics_report.markdown(figures_of(config, found))
     assert text.count("| dmcm | 3 | 8 |") == 2 and "| 0.01 |" in text
+    with pytest.raises(ValueError, match="choice of other settings"):
+        list(run(replace(config, budget=97)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"chain_rate": 0.0}, "--chain-rate 0: give a learning rate"),
+        ({"chain_rate": -1.0}, "--chain-rate -1: give"),
+        ({"chain_rate": float("nan")}, "--chain-rate nan: give"),
+        ({"budget": 0}, "--budget 0: give at least 1"),
+        ({"history": 0}, "--history 0: give"),
+        ({"context": -1}, "--context -1: give"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_before_anything_is_made(folder, tmp_path, setting, sentence):
+    out = tmp_path / "bench"
+    with pytest.raises(ValueError, match=sentence):
+        list(run(replace(DynamicsBenchConfig(folder, out, methods=("dmcm",)), **setting)))
+    assert not out.exists()
 
 
 def test_the_report_says_what_contexts_are_worth_against_the_truth():
