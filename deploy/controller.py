@@ -267,8 +267,11 @@ class Controller:
         return JointPath(start, [(poses[pose], seconds) for pose, seconds, _ in way], JOINT_SPEED)
 
     def _share(self) -> float:
-        """Return the share of the torque limits that may be used now."""
-        return 1.0 if self._path is None else self._shares[self._path.way(self._elapsed)]
+        """Return the share of the torque limits that may be used now, of the torque that is commanded.
+
+        Motors with corrected gains give as much less than they are told as the gains are raised.
+        """
+        return self.gains.kp if self._path is None else self._shares[self._path.way(self._elapsed)]
 
     # What the motors are told
 
@@ -290,7 +293,7 @@ class Controller:
 
     @property
     def gains(self) -> Gains:
-        """Factors on the gains of the policy that runs; a context that is set meanwhile counts from the next walk."""
+        """Factors on the gains of the policy that runs, else 1; a context set meanwhile counts from the next walk."""
         return self._before.toward(self._wanted, self._elapsed / RAMP)
 
     def _velocity(self, source: str, operator: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -125,13 +125,13 @@ def fuzz(controller: Controller, ticks: int, seed: int = 0) -> FuzzReport:
             operator = fuzzer.operator(controller.state)
             command = controller.step(fuzzer.state(row.motion == "policy", controller.target), operator)
             reading, now = controller.supervisor.reading, STATES[controller.state]
-            report.outside += not within_limits(command, reading, controller.spec, now.kp > 0)
+            report.outside += not within_limits(command, reading, controller.spec, now.kp > 0, controller.gains.kp)
             report.states[controller.state] += 1
     report.trips = controller.trips
     return report
 
 
-def within_limits(command: JointCommand, reading: Reading, spec: RobotSpec, powered: bool) -> bool:
+def within_limits(command: JointCommand, reading: Reading, spec: RobotSpec, powered: bool, share: float = 1.0) -> bool:
     """Return whether a command is finite, within joint and torque limits, and stiff only where it may be.
 
     Args:
@@ -139,6 +139,7 @@ def within_limits(command: JointCommand, reading: Reading, spec: RobotSpec, powe
         reading: what was measured last and could be believed.
         spec: the robot.
         powered: whether position control is allowed now.
+        share: of the torque limits, that may be asked for.
     """
     lower, upper = spec.position_limits
     parts: Sequence[np.ndarray] = (command.position, command.velocity, command.torque, command.kp, command.kd)
@@ -153,4 +154,4 @@ def within_limits(command: JointCommand, reading: Reading, spec: RobotSpec, powe
         return not command.kp.any() and not command.torque.any() and bool((blind <= ROUNDING * spec.torque_limit).all())
     torque = command.kp * (command.position - reading.joint_position) + command.torque
     torque += command.kd * (command.velocity - reading.joint_velocity)
-    return bool((np.abs(torque) <= ROUNDING * spec.torque_limit).all())
+    return bool((np.abs(torque) <= ROUNDING * share * spec.torque_limit).all())

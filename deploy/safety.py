@@ -77,7 +77,7 @@ class Supervisor:
 
         Args:
             command: what should be sent.
-            share: of the torque limits, that may be used.
+            share: of the torque limits, that may be used; above 1 for motors that give less than they are told.
 
         Returns:
             the number of joints that needed it.

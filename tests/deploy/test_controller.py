@@ -13,14 +13,14 @@ from deploy.calibration_motion import velocity_at
 from deploy.context import ContextError, RobotContext
 from deploy.controller import Controller, ControllerConfig
 from deploy.driver import Operator, RobotState
-from deploy.gains import MOST, NOMINAL, RAMP, Gains
+from deploy.gains import LEAST, MOST, NOMINAL, RAMP, Gains
 from deploy.policy import OnnxPolicy
 from deploy.states import EVENTS, STATES
 from robots.kinematics import projected_gravity
 from robots.observation import PROPRIOCEPTION, assemble, scales
 from tests.deploy.conftest import DT
 from tests.deploy.fake_robot import LYING, FakeRobot
-from tests.deploy.test_safety import arrays, assert_within_limits
+from tests.deploy.test_safety import arrays, assert_within_limits, predicted
 from tests.helpers_onnx import CONTEXT, DYNAMICS_DIGEST, make_policy
 
 FORWARD = Operator((0.5, 0.0, 0.0))
@@ -417,10 +417,25 @@ def test_gains_change_gradually_where_a_robot_walks_on(controller, robot, spec):
     assert controller.gains == Gains(2.0, 1.5)
 
 
-def test_the_torque_limits_hold_with_the_most_gain(controller, robot):
-    controller.set_context(RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST, gains=Gains(MOST, MOST)))
-    bring_to(controller, robot, "walk")
-    draw = np.random.default_rng(0)
-    for _ in range(200):
-        robot.state.joint_position = robot.state.joint_position + draw.normal(0, 0.02, 12)
-        assert_within_limits(tick(controller, robot), controller.supervisor.reading)
+def pull_away(controller, robot, share):
+    """Take a joint from its target until the torque limit binds; return the share of it that is asked for then."""
+    joint, asked = 1, 0.0
+    away = controller.spec.default_position.copy()
+    for _ in range(30):
+        away[joint] += 0.06
+        robot.state.joint_position, robot.state.joint_velocity = away.copy(), np.zeros(12)
+        robot.state.joint_torque = np.zeros(12)  # as of a robot that reports none
+        command, reading = tick(controller, robot), controller.supervisor.reading
+        assert_within_limits(command, reading, share)
+        asked = np.abs(predicted(command, reading))[joint] / controller.spec.torque_limit[joint]
+    return asked
+
+
+@pytest.mark.parametrize("kp", [LEAST, 1.0, MOST])
+@pytest.mark.parametrize("state", ["walk", "stop", "calibrate"])
+def test_the_torque_limit_goes_with_the_gains_of_walking_and_with_no_others(controller, robot, state, kp):
+    controller.set_context(RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST, gains=Gains(kp, 1.0)))
+    bring_to(controller, robot, state)
+    share = kp if state in ("walk", "stop") else 1.0
+    asked = pull_away(controller, robot, share)
+    assert (controller.state, controller.fault) == (state, "") and asked == pytest.approx(share)

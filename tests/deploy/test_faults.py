@@ -9,6 +9,7 @@ from deploy.controller import Controller, ControllerConfig
 from deploy.driver import Operator
 from deploy.faults import FAULTS, Faulty
 from deploy.fuzz import fuzz, within_limits
+from deploy.gains import LEAST, MOST, NOMINAL, Gains
 from deploy.log import LogWriter
 from deploy.loop import run
 from deploy.policy import OnnxPolicy
@@ -41,9 +42,11 @@ def test_the_controller_answers_as_expected(controller, spec, fault):
     assert reaction is None or reaction <= fault.within
 
 
-def test_fuzzed_states_never_leave_the_limits(artifacts, spec):
+@pytest.mark.parametrize("gains", [NOMINAL, Gains(MOST, MOST), Gains(LEAST, MOST)], ids=str)
+def test_fuzzed_states_never_leave_the_limits(artifacts, spec, gains):
     policy = OnnxPolicy.load(artifacts / "vanilla.onnx", spec)
     controller = Controller(spec, policy, policy, config=ControllerConfig(0.02))
+    controller.contexts.gains = controller.calibration_gains = gains
     report = fuzz(controller, 6_000)
     assert report.outside == 0 and report.trips > 3
     assert min(report.states[state] for state in ("stand_up", "stand", "walk", "fault")) > 10

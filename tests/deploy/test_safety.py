@@ -128,13 +128,13 @@ def predicted(command, state):
     )
 
 
-def assert_within_limits(command, reading):
+def assert_within_limits(command, reading, share=1.0):
     for value in (command.position, command.velocity, command.torque, command.kp, command.kd):
         assert value.shape == (12,) and np.isfinite(value).all()
     assert np.all(command.position >= LOWER) and np.all(command.position <= UPPER)
     assert np.all(command.kp >= 0) and np.all(command.kd >= 0)
     if reading.problem is None:
-        assert np.all(np.abs(predicted(command, reading)) <= SPEC.torque_limit * (1 + 1e-9))
+        assert np.all(np.abs(predicted(command, reading)) <= share * SPEC.torque_limit * (1 + 1e-9))
     else:
         assert not command.kp.any() and not command.torque.any()
         assert np.all(command.kd * SPEC.velocity_limit <= SPEC.torque_limit * (1 + 1e-9))
