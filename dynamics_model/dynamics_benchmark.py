@@ -20,7 +20,7 @@ from dynamics_model.observed import observed
 from dynamics_model.train import TrainConfig, write_json
 
 HISTORIES, SIZES = (1, 3, 5), (4, 8)  # that `choose` tries, frames and entries of each context
-CHAIN_RATES = (3e-4, 2e-3, 5e-3, 1e-2)  # learning rates that it tries
+CHAIN_RATES = (3e-4, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)  # learning rates that it tries
 
 
 @dataclass
@@ -52,7 +52,7 @@ class DynamicsBenchConfig:
     choose: bool = False
     history: int = 3
     context: int = 8
-    chain_rate: float = 1e-2
+    chain_rate: float = 2e-2
     hidden: tuple[int, ...] = (256, 256)
     stairs: str = "stairs_13cm"
     seconds: float = 0.0
