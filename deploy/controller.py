@@ -263,13 +263,13 @@ class Controller:
         poses = {**self._poses, "measured": measured}
         way = row.path_near if near and row.path_near else row.path
         start = measured if row.start == "measured" else self.target
-        self._shares = [share for _, _, share in way]
+        self._shares = [share * self.contexts.gains.kp for _, _, share in way]
         return JointPath(start, [(poses[pose], seconds) for pose, seconds, _ in way], JOINT_SPEED)
 
     def _share(self) -> float:
         """Return the share of the torque limits that may be used now, of the torque that is commanded.
 
-        Motors with corrected gains give as much less than they are told as the gains are raised.
+        Motors that need corrected gains give as much less than they are told as the gains are raised.
         """
         return self.gains.kp if self._path is None else self._shares[self._path.way(self._elapsed)]
 

@@ -15,7 +15,7 @@ from deploy.controller import Controller, ControllerConfig
 from deploy.driver import Operator, RobotState
 from deploy.gains import LEAST, MOST, NOMINAL, RAMP, Gains
 from deploy.policy import OnnxPolicy
-from deploy.states import EVENTS, STATES
+from deploy.states import EVENTS, STAND, STATES
 from robots.kinematics import projected_gravity
 from robots.observation import PROPRIOCEPTION, assemble, scales
 from tests.deploy.conftest import DT
@@ -432,10 +432,16 @@ def pull_away(controller, robot, share):
 
 
 @pytest.mark.parametrize("kp", [LEAST, 1.0, MOST])
-@pytest.mark.parametrize("state", ["walk", "stop", "calibrate"])
-def test_the_torque_limit_goes_with_the_gains_of_walking_and_with_no_others(controller, robot, state, kp):
+@pytest.mark.parametrize("state", ["walk", "stop", "stand", "calibrate"])
+def test_the_torque_limit_goes_with_the_gains_that_a_context_brings(controller, robot, state, kp):
     controller.set_context(RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST, gains=Gains(kp, 1.0)))
     bring_to(controller, robot, state)
-    share = kp if state in ("walk", "stop") else 1.0
+    share = {"stand": kp * STAND[-1][2], "calibrate": 1.0}.get(state, kp)
     asked = pull_away(controller, robot, share)
     assert (controller.state, controller.fault) == (state, "") and asked == pytest.approx(share)
+
+
+def test_a_context_set_while_standing_brings_its_torque_limit_to_the_next_motion(controller, robot):
+    bring_to(controller, robot, "stand")
+    controller.set_context(SOFT)
+    assert pull_away(controller, robot, 1.0) == pytest.approx(STAND[-1][2])
