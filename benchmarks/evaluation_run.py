@@ -29,6 +29,7 @@ from benchmarks.evaluation_contexts import Calibration, calibrate
 from reports.charts import wilson
 
 REACHED, LATE = "reached the goal", "time is up"
+NOT_STANDING = "stand_up did not get there"  # how it begins where the robot did not get up from its crouch
 WITHOUT = ("calibration:", "context refused:")  # how the cause of an episode begins that had no context to walk with
 
 
@@ -209,6 +210,7 @@ def _row(setup: Evaluation, cell: Cell, episodes: list[dict[str, Any]]) -> dict[
         "low": low,
         "high": high,
         "uncalibrated": len(episodes) - len(walked),
+        "not_standing": sum(e["cause"].startswith(NOT_STANDING) for e in episodes),
         "tracking_error": mean("error"),
         "falls_per_minute": falls / minutes if minutes else None,
         "torque": mean("torque"),

@@ -46,16 +46,16 @@ def lookup(rows: Rows) -> dict[tuple[str, str, str], Mapping[str, Any]]:
 
 
 def share(row: Mapping[str, Any] | None) -> str:
-    """Return success with its 95 % interval, in percent; a star where robots could not be calibrated."""
+    """Return success with its 95 % interval, in percent; a mark where robots could not be calibrated or stand."""
     if row is None:
         return "—"
     part = 100 * row["successes"] / row["episodes"]
-    mark = " *" if row["uncalibrated"] else ""
-    return f"{part:.0f} ({100 * row['low']:.0f}–{100 * row['high']:.0f}){mark}"
+    marks = (" *" if row["uncalibrated"] else "") + (" †" if row.get("not_standing") else "")
+    return f"{part:.0f} ({100 * row['low']:.0f}–{100 * row['high']:.0f}){marks}"
 
 
 def markdown(figures: Mapping[str, Any]) -> str:
-    """Return a table for every terrain, what is behind the stars, and how the robots walked."""
+    """Return a table for every terrain, and what is behind the marks."""
     rows, parts = figures["rows"], []
     found, conditions, modes = lookup(rows), names(rows, "condition"), names(rows, "mode")
     for terrain in names(rows, "terrain"):
@@ -70,7 +70,20 @@ def markdown(figures: Mapping[str, Any]) -> str:
             for (condition, compensated), row in lost.items()
         )
         parts.append(f"\\* counted as failed because the robot could not be calibrated: {told}.")
+    if told := _not_standing(rows):
+        parts.append(f"† counted as failed because the robot did not stand up before the climb: {told} episodes.")
     return "\n\n".join(parts)
+
+
+def _not_standing(rows: Rows) -> str:
+    """Return which ways met how many robots that did not stand up, over all terrains; "" if none did."""
+    met = {(row["condition"], row["mode"]) for row in rows if row.get("not_standing")}
+    told = []
+    for condition, mode in sorted(met):
+        mine = [row for row in rows if (row["condition"], row["mode"]) == (condition, mode)]
+        lying = sum(row["not_standing"] for row in mine)
+        told.append(f"{condition}, {LABELS[mode]} {lying} of {sum(row['episodes'] for row in mine)}")
+    return "; ".join(told)
 
 
 def walking(figures: Mapping[str, Any]) -> str:
@@ -235,7 +248,19 @@ def with_verdict(figures: Mapping[str, Any]) -> str:
 
 FROM_OOD = ("ood_walking", "ood_readings", "ood_use")
 FROM_RESULTS = {
-    **dict.fromkeys(("ood", "ood_200", "ood_control", "ood_beyond", "ood_narrow", "ood_go2"), with_verdict),
+    **dict.fromkeys(
+        (
+            "ood",
+            "ood_200",
+            "ood_control",
+            "ood_beyond",
+            "ood_beyond_40",
+            "ood_beyond_control",
+            "ood_narrow",
+            "ood_go2",
+        ),
+        with_verdict,
+    ),
     "ood_200_readings": read_from,
     "ood_terrain": markdown,
     "ood_time": markdown,

@@ -128,6 +128,19 @@ def test_robots_that_could_not_be_calibrated_plainly_and_compensated_are_told_ap
     assert "+3 kg 4 of 8 episodes, +3 kg (compensated) 2 of 8 episodes." in told
 
 
+def test_robots_that_did_not_stand_up_are_told_of(setup, ran, monkeypatch):
+    def crouching(job):
+        done = {"success": True, "cause": "reached the goal", "seconds": 6.0, "error": 0.2, "torque": 5.0}
+        down = {**done, "success": False, "cause": "stand_up did not get there: RL_calf_joint is 0.81 rad off"}
+        return [down if job.way.name == "vanilla" and job.condition == "+3 kg" else done] * EPISODES
+
+    monkeypatch.setattr(evaluation_run, "run_round", crouching)
+    list(run(setup))
+    told = evaluation_tables.markdown({"rows": rows(setup)})
+    assert told.endswith("did not stand up before the climb: +3 kg, vanilla 16 of 16 episodes.")
+    assert told.count("| 0 (0–32) † |") == 2 and told.count("†") == 3
+
+
 @pytest.mark.parametrize("mode", ["vanilla", "multi"])
 def test_with_corrected_gains_a_policy_is_given_the_nominal_context_and_compensated_its_own(mode):
     bank = load_bank(SHIPPED / "bank.safetensors", SPEC)
