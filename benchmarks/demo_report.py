@@ -26,8 +26,9 @@ WHAT = {
     "adapted": "this robot's context and gains",
     "nominal": "the nominal robot's",
     "vanilla": "no contexts (domain randomization)",
+    "vanilla_compensated": "no contexts, this robot's gains",
 }
-SERIES = {"nominal": 0, "adapted": 1, "vanilla": 2}  # the colours that adaptation's charts use, and one more
+SERIES = {"nominal": 0, "adapted": 1, "vanilla": 2, "vanilla_compensated": 3}  # the first two as in adaptation's charts
 
 
 def write(
@@ -51,7 +52,7 @@ def write(
         log: of the walk.
         context: content of the context file.
         figures: what `dmcm demo --json` holds.
-        trials: by what the policy saw: adapted, nominal, vanilla.
+        trials: by the names of `WHAT`.
         film: pictures of a climb, RGB; none where there is no GL.
         replay: a whole HTML document that shows a climb in 3-D; left out if empty.
         footer: where it comes from.
@@ -94,8 +95,9 @@ def _verdict(figures: Mapping[str, Any]) -> str:
     count = {k: f"{v['successes']} of {v['trials']}" for k, v in figures["success"].items()}
     return (
         f"With the gains and the context found the policy reached the top in {count['adapted']} climbs; with the "
-        f"nominal robot's in {count['nominal']}; a policy without contexts in {count['vanilla']}. Adapting changed the "
-        f"held-out prediction error by {_change(error)}."
+        f"nominal robot's in {count['nominal']}; a policy without contexts in {count['vanilla']}, and with "
+        f"these gains in {count['vanilla_compensated']}. Adapting changed the held-out prediction error by "
+        f"{_change(error)}."
     )
 
 

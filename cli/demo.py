@@ -24,7 +24,7 @@ class DemoConfig:
         kp_scale: factor on its joint stiffness; nothing is told of it.
         rise: of a step, m.
         steps: number of steps.
-        trials: climbs for each of the three ways.
+        trials: climbs for each of the four ways.
         seed: of the field robot, its noise and the trials.
         model_dir: folder with the models; the shipped ones by default.
         out: folder for log, context and report; made anew.
@@ -135,7 +135,12 @@ def _jobs(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list
     from sim.trial import StairsTrial
 
     terrain = nearest_stairs(load_bank(folder / "bank.safetensors", robots.load(config.robot)).terrains, config.rise)
-    modes = (Mode("adapted", "multi.onnx", context), Mode("nominal", "multi.onnx"), Mode("vanilla", "vanilla.onnx"))
+    modes = (
+        Mode("adapted", "multi.onnx", context),
+        Mode("nominal", "multi.onnx"),
+        Mode("vanilla", "vanilla.onnx"),
+        Mode("vanilla_compensated", "vanilla.onnx", context),
+    )
     return [
         TrialJob(
             config.robot,
@@ -158,7 +163,7 @@ def _climb(config: DemoConfig, folder: Path, factors: Any, context: Path) -> dic
     from benchmarks.trials import climb_all
 
     jobs = _jobs(config, folder, factors, context)
-    trials: dict[str, list[Any]] = {"adapted": [], "nominal": [], "vanilla": []}
+    trials: dict[str, list[Any]] = {job.mode.name: [] for job in jobs}
     for result in track(climb_all(jobs), "   climbing", total=len(jobs), transient=True):
         trials[result.mode].append(result)
     return trials
