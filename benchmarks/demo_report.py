@@ -26,9 +26,9 @@ WHAT = {
     "adapted": "this robot's context and gains",
     "nominal": "the nominal robot's",
     "vanilla": "no contexts (domain randomization)",
-    "vanilla_compensated": "no contexts, this robot's gains",
+    "gains": "no contexts, this robot's gains",
 }
-SERIES = {"nominal": 0, "adapted": 1, "vanilla": 2, "vanilla_compensated": 3}  # the first two as in adaptation's charts
+SERIES = {"nominal": 0, "adapted": 1, "vanilla": 2, "gains": 3}  # the first two as in adaptation's charts
 
 
 def write(
@@ -96,7 +96,7 @@ def _verdict(figures: Mapping[str, Any]) -> str:
     return (
         f"With the gains and the context found the policy reached the top in {count['adapted']} climbs; with the "
         f"nominal robot's in {count['nominal']}; a policy without contexts in {count['vanilla']}, and with "
-        f"these gains in {count['vanilla_compensated']}. Adapting changed the held-out prediction error by "
+        f"these gains in {count['gains']}. Adapting changed the held-out prediction error by "
         f"{_change(error)}."
     )
 

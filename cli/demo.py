@@ -139,7 +139,7 @@ def _jobs(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list
         Mode("adapted", "multi.onnx", context),
         Mode("nominal", "multi.onnx"),
         Mode("vanilla", "vanilla.onnx"),
-        Mode("vanilla_compensated", "vanilla.onnx", context),
+        Mode("gains", "vanilla.onnx", context),
     )
     return [
         TrialJob(

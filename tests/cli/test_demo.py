@@ -49,7 +49,7 @@ def test_adapting_lowers_the_held_out_error_and_reads_the_stiffness(demo):
 
 def test_every_figure_is_there(demo):
     figures, *_ = demo
-    assert set(figures["success"]) == {"adapted", "nominal", "vanilla", "vanilla_compensated"}
+    assert set(figures["success"]) == {"adapted", "nominal", "vanilla", "gains"}
     assert all(count["trials"] == 1 for count in figures["success"].values())
     assert figures["stairs"]["rise_m"] >= 0.08 and figures["seconds"] > 0.0
     assert figures["robot"]["payload_kg"] == 1.5 and figures["run"]["command"].startswith("dmcm demo")
