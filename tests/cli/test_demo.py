@@ -58,7 +58,7 @@ def test_every_figure_is_there(demo):
 def test_the_report_is_one_page_that_needs_no_network(demo):
     _, out, printed = demo
     page = re.sub(r'srcdoc="[^"]*"', "", (out / "report.html").read_text())  # the 3-D replay is tests/viewer's
-    assert "report.html" in printed and "of 1 climbs" in page and page.count("<figure") == 7
+    assert "report.html" in printed and "of 1 climbs" in page and page.count("<figure") == 8
     assert "http" not in page and "<script" not in page
 
 
