@@ -125,8 +125,9 @@ def fuzz(controller: Controller, ticks: int, seed: int = 0) -> FuzzReport:
             operator = fuzzer.operator(controller.state)
             command = controller.step(fuzzer.state(row.motion == "policy", controller.target), operator)
             reading, now = controller.supervisor.reading, STATES[controller.state]
-            share = max(controller.gains.kp, controller.contexts.gains.kp)
-            report.outside += not within_limits(command, reading, controller.spec, now.kp > 0, share)
+            powered = now.kp > 0
+            share = max(controller.gains.kp, controller.contexts.gains.kp) if powered else 1.0
+            report.outside += not within_limits(command, reading, controller.spec, powered, share)
             report.states[controller.state] += 1
     report.trips = controller.trips
     return report
