@@ -26,10 +26,11 @@ from benchmarks.evaluation import (
     write_json,
 )
 from benchmarks.evaluation_contexts import Calibration, calibrate
+from deploy.controller import NOT_THERE
 from reports.charts import wilson
 
 REACHED, LATE = "reached the goal", "time is up"
-NOT_STANDING = "stand_up did not get there"  # how it begins where the robot did not get up from its crouch
+NOT_STANDING = f"stand_up {NOT_THERE}"  # how it begins where the robot did not get up from its crouch
 WITHOUT = ("calibration:", "context refused:")  # how the cause of an episode begins that had no context to walk with
 
 

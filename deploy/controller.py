@@ -25,6 +25,7 @@ from deploy.steer import Steering
 from deploy.trajectory import JointPath
 from robots.spec import RobotSpec
 
+NOT_THERE = "did not get there"  # what a state's fault says whose path ended elsewhere
 COMMAND_AGE = 0.5  # s: at a velocity command older than this the robot stops
 
 
@@ -215,7 +216,7 @@ class Controller:
         off = np.abs(self.target - self.supervisor.position)
         if row.motion == "path" and off.max() > row.reach:
             i = int(off.argmax())
-            self.trip(f"{self.state} did not get there: {self.spec.joint_names[i]} is {off[i]:.2f} rad off")
+            self.trip(f"{self.state} {NOT_THERE}: {self.spec.joint_names[i]} is {off[i]:.2f} rad off")
             return
         self._enter(row.done, f"{self.state} completed")
 
