@@ -10,10 +10,11 @@ EVENTS = ("stand_up", "stand", "walk", "calibrate", "lie_down", "damping", "rese
 
 
 # A way point: the name of a pose ("measured" when the state is entered, "folded", "default"), the seconds to it, and
-# the share of the torque limits that may be used on the way. Legs that fold with half of it tip some robots over.
+# the share of the torque limits that may be used on the way. Legs that fold with half of it tip some robots over. No
+# way up ends before the gains are whole: soft motors would still be far from where they were sent.
 Path = tuple[tuple[str, float, float], ...]
 STAND_UP: Path = (("measured", 0.5, 0.35), ("folded", 1.0, 0.35), ("default", 1.5, 0.56))
-STAND_UP_NEAR: Path = (("measured", 0.5, 0.5), ("default", 1.0, 0.5))
+STAND_UP_NEAR: Path = (("measured", 0.5, 0.5), ("default", 1.5, 0.56))
 JOINT_SPEED = 1.0  # rad/s: a way that is too far for its seconds takes longer, so that no joint is faster on average
 STAND: Path = (("default", 0.5, 0.55),)
 LIE_DOWN: Path = (("folded", 1.5, 0.5),)

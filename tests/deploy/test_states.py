@@ -28,6 +28,11 @@ def test_no_way_of_standing_up_or_lying_down_asks_for_more_than_60_percent_of_th
     assert ways and all(pose in ("measured", "folded", "default") and 0 < share < 0.6 for pose, _, share in ways)
 
 
+def test_no_path_ends_before_the_gains_are_whole():
+    paths = [(row, path) for row in STATES.values() for path in (row.path, row.path_near) if path]
+    assert all(sum(seconds for _, seconds, _ in path) >= row.gain_ramp for row, path in paths)
+
+
 def test_motions_are_complete():
     for name, row in STATES.items():
         assert (row.motion == "path") == bool(row.path), name
