@@ -47,6 +47,7 @@ class Evaluation:
         episodes: of every cell, rounded up to rounds.
         seed: of everything.
         workers: processes.
+        commit: of the code, kept with every round that it makes.
     """
 
     robot: str
@@ -58,6 +59,7 @@ class Evaluation:
     episodes: int
     seed: int
     workers: int
+    commit: str = "unknown"
 
     @property
     def rounds(self) -> int:
@@ -99,8 +101,20 @@ def origin(setup: Evaluation, way: Way) -> dict[str, Any]:
     if way.robot == "adapted":
         files["dynamics"] = folder_of(setup.models, way.mode) / "dynamics.onnx"
         files["calibration"] = setup.models / "calibration.onnx"
-    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for name, path in files.items()}
-    return {"robot": setup.robot, "seed": setup.seed, **digests}
+    return {"robot": setup.robot, "seed": setup.seed, **{name: _digest(path) for name, path in files.items()}}
+
+
+def context_origin(setup: Evaluation) -> dict[str, Any]:
+    """Return what contexts depend on, besides the code: whose models' files, by learner, and the seed."""
+    made = {"robot": setup.robot, "seed": setup.seed, "calibration": _digest(setup.models / "calibration.onnx")}
+    for learner in sorted({way.learner for way in setup.ways if way.robot == "adapted"}):
+        for name in ("dynamics.onnx", "bank.safetensors"):
+            made[f"{learner} {name}"] = _digest(folder_of(setup.models, learner) / name)
+    return made
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def run(setup: Evaluation) -> Iterator[tuple[int, int, str]]:
@@ -121,6 +135,7 @@ def run(setup: Evaluation) -> Iterator[tuple[int, int, str]]:
         for job, episodes in parallel(run_round, jobs, setup.workers):
             cell = Cell(job.way, job.condition, job.terrain)
             held[cell]["rounds"][str(number)] = episodes
+            held[cell].setdefault("commits", {})[str(number)] = setup.commit
             write_json(cell.path(setup.out), held[cell])
             done += 1
             won = sum(episode["success"] for episode in episodes)
@@ -140,9 +155,9 @@ def _contexts(
     learners = sorted({way.learner for way in ways if way.gains == "compensated"})
     compensated = {learner: folder_of(setup.models, learner) for learner in learners}
     kept, jobs = {}, []
+    origin = context_origin(setup) if asked else {}
     for condition in dict.fromkeys(asked.values()):
-        path = context_path(setup, condition, number)
-        kept[condition] = json.loads(path.read_text()) if path.exists() else {}
+        kept[condition] = _read_contexts(context_path(setup, condition, number), origin)
         walk, correct = _not_there(kept[condition], wanted, compensated)
         if walk or correct:
             jobs.append(
@@ -150,10 +165,23 @@ def _contexts(
             )
     for job, made in parallel(calibrate, jobs, setup.workers):
         condition = job.condition
-        kept[condition] = _merged(kept[condition], made, bool(job.wanted))
+        kept[condition] = {"origin": kept[condition]["origin"], **_merged(kept[condition], made, bool(job.wanted))}
         write_json(context_path(setup, condition, number), kept[condition])
         yield done, total, f"calibrated: {condition}, robot {number}{': ' + made['fault'] if made['fault'] else ''}"
     return {cell: kept[condition] for cell, condition in asked.items()}
+
+
+def _read_contexts(path: Path, origin: dict[str, Any]) -> dict[str, Any]:
+    """Return what calibrating a robot gave so far, nothing if it was not calibrated; `origin` is added to.
+
+    Raises:
+        ValueError: if the file was made with another calibration policy, dynamics model, bank or seed.
+    """
+    held = json.loads(path.read_text()) if path.exists() else {"origin": {}}
+    before = held.get("origin")
+    if before is None or any(before.get(name, value) != value for name, value in origin.items()):
+        raise ValueError(f"{path} holds contexts of other models or another seed: give another --out, or remove it")
+    return {**held, "origin": {**before, **origin}}
 
 
 Wanted = dict[str, tuple[Path, tuple[float, ...]]]
@@ -191,10 +219,20 @@ def rows(setup: Evaluation) -> list[dict[str, Any]]:
     return made
 
 
+def commits(setup: Evaluation) -> list[str]:
+    """Return the commits whose code made the cells; "unknown" stands for rounds that were not told theirs."""
+    made = set()
+    for cell in setup.cells:
+        held = read_cell(cell, setup.out, origin(setup, cell.way))
+        numbers = [number for number in held["rounds"] if int(number) < setup.rounds]
+        made |= {held.get("commits", {}).get(number, "unknown") for number in numbers}
+    return sorted(made)
+
+
 def _row(setup: Evaluation, cell: Cell, episodes: list[dict[str, Any]]) -> dict[str, Any]:
     walked = [e for e in episodes if not e["cause"].startswith(WITHOUT)]
     won, minutes = sum(e["success"] for e in episodes), sum(e["seconds"] for e in walked) / 60.0
-    falls = sum(e["cause"] not in (REACHED, LATE) for e in walked)
+    falls = sum(e["cause"] not in (REACHED, LATE) and not e["cause"].startswith(NOT_STANDING) for e in walked)
     low, high = wilson(won, len(episodes))
 
     def mean(name: str) -> float | None:
@@ -225,6 +263,7 @@ def readings(setup: Evaluation) -> list[dict[str, Any]]:
     for condition in setup.conditions:
         paths = [context_path(setup, condition, number) for number in range(setup.rounds)]
         kept = [json.loads(path.read_text()) for path in paths if path.exists()]
+        kept = [one for one in kept if one["fault"] or one["contexts"]]  # of which there was a plain walk
         for mode in sorted({mode for one in kept for mode in one["readings"]}):
             values = [one["readings"][mode] for one in kept if mode in one["readings"]]
             names = sorted({name for one in values for name in one})

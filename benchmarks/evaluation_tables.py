@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks import evaluate_report
@@ -104,8 +105,8 @@ def read_from(figures: Mapping[str, Any]) -> str:
     shown = ("payload", "kp_strength", "kd_strength")
     body = []
     for one in figures["readings"]:
-        medians = [sorted(one["read"][name]) if one["read"].get(name) else [] for name in shown]
-        values = [f"{v[len(v) // 2]:.2f} ({v[0]:.2f}–{v[-1]:.2f})" if v else "—" for v in medians]
+        read = [one["read"].get(name) for name in shown]
+        values = [f"{median(v):.2f} ({min(v):.2f}–{max(v):.2f})" if v else "—" for v in read]
         body.append([one["condition"], one["mode"], *values, f"{one['failed']} of {one['walks']}"])
     head = ["robot", "model", "payload, kg", "Kp · strength", "Kd · strength", "walks that failed"]
     return table(head, body)
@@ -226,14 +227,15 @@ def pooled(rows: Rows, mode: str) -> tuple[int, int]:
 
 
 def seeds(several: Sequence[Mapping[str, Any]]) -> str:
-    """Return success on hard stairs by training seed and over all of them, of the ways that every seed has."""
+    """Return success on hard stairs by training seed, and its mean and range, of the ways that every seed has."""
     ways = [mode for mode in names(several[0]["rows"], "mode") if all(pooled(f["rows"], mode)[1] for f in several)]
     body = []
     for mode in ways:
         counts = [pooled(figures["rows"], mode) for figures in several]
-        counts.append((sum(won for won, _ in counts), sum(of for _, of in counts)))
-        body.append([LABELS[mode], *(_percent(*count) for count in counts)])
-    return table(["", *(f"training seed {i}" for i in range(len(several))), "all"], body)
+        shares = [won / of for won, of in counts]
+        told = f"{sum(shares) / len(shares):.0%} ({100 * min(shares):.0f}–{100 * max(shares):.0f})"
+        body.append([LABELS[mode], *(_percent(*count) for count in counts), told])
+    return table(["", *(f"training seed {i}" for i in range(len(several))), "mean (range)"], body)
 
 
 def _percent(won: int, of: int) -> str:

@@ -179,9 +179,10 @@ def discovery(figures: dict[str, Any]) -> str:
 
 
 def _origin(figures: dict[str, Any]) -> str:
-    run = figures["run"]
+    run, made = figures["run"], figures.get("commits", [])
+    cells = f" (summed up; its cells of {', '.join(made)})" if made not in ([], [run["commit"]]) else ""
     return (
-        f"<sub>`{run['command']}`, seed {run['seed']}, commit {run['commit']}, {run['date'][:10]}, "
+        f"<sub>`{run['command']}`, seed {run['seed']}, commit {run['commit']}{cells}, {run['date'][:10]}, "
         f"{run['machine']['cores']} cores of {run['machine']['cpu']}.</sub>"
     )
 

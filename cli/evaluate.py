@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cli.drivers import RobotName
-from cli.record import check_output, write_figures
+from cli.record import check_output, commit, write_figures
 
 
 @dataclass
@@ -59,7 +59,6 @@ def main(arguments: Sequence[str]) -> None:
     config = tyro.cli(EvaluateConfig, prog="dmcm evaluate", args=arguments)
     check_output(config.json)
     from benchmarks import evaluation_run, evaluation_tables
-    from cli.record import commit
 
     setup, missing = _setup(config)
     for name, path in missing.items():
@@ -72,13 +71,14 @@ def main(arguments: Sequence[str]) -> None:
         "verdict": evaluation_tables.verdict(rows),
         "verify": _verify(setup, config.verify),
         "use": _use(setup),
+        "commits": evaluation_run.commits(setup),
     }
     command = ["evaluate", *arguments]
     write_figures(config.out / "ood.json", figures, command, config.seed)
     write_figures(config.json, figures, command, config.seed)
     evaluation_tables.write_csv(rows, config.out / "ood.csv")
     evaluation_tables.plot(rows, config.out / "ood.png")
-    footer = f"dmcm {' '.join(command)}; commit {commit()}"
+    footer = f"dmcm {' '.join(command)}; commit {', '.join(figures['commits'])}"
     evaluation_tables.report(figures, config.out / "report.html", footer)
     print(f"\n{evaluation_tables.markdown(figures)}\n\n{figures['verdict']}\nreport: {config.out / 'report.html'}")
 
@@ -110,6 +110,7 @@ def _setup(config: EvaluateConfig) -> tuple[Any, dict[str, str]]:
         episodes,
         config.seed,
         config.workers or os.cpu_count() or 1,
+        commit(),
     )
     return setup, missing
 

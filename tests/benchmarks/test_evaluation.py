@@ -31,11 +31,16 @@ from benchmarks.evaluation import (
     true_bank,
 )
 from benchmarks.evaluation_run import Evaluation, available, rows, run, verify
+from benchmarks.trials import COMMAND_DT
 from cli import evaluate
+from deploy import loop
 from deploy.context import load_bank
+from deploy.controller import Controller, ControllerConfig
+from deploy.driver import Operator
 from deploy.gains import Gains
 from deploy.policy import OnnxPolicy
 from sim.factors import WEAK_LEGS, WIDE
+from sim.field import FieldRobot
 
 SPEC = robots.load("go1")
 SHIPPED = models.path("go1")
@@ -117,8 +122,8 @@ def test_training_seeds_stand_side_by_side_and_together():
         return {"rows": [{**row, "episodes": 10} for row in named]}
 
     told = evaluation_tables.seeds([figures(9, ("oracle", "+3 kg", "stairs_13cm", 5)), figures(6)])
-    assert "| training seed 0 | training seed 1 | all |" in told and "oracle" not in told
-    assert "| vanilla | 90% (60–98) of 10 | 60% (31–83) of 10 | 75% (53–89) of 20 |" in told
+    assert "| training seed 0 | training seed 1 | mean (range) |" in told and "oracle" not in told
+    assert "| vanilla | 90% (60–98) of 10 | 60% (31–83) of 10 | 75% (60–90) |" in told
 
 
 def test_robots_that_could_not_be_calibrated_plainly_and_compensated_are_told_apart():
@@ -137,8 +142,21 @@ def test_robots_that_did_not_stand_up_are_told_of(setup, ran, monkeypatch):
     monkeypatch.setattr(evaluation_run, "run_round", crouching)
     list(run(setup))
     told = evaluation_tables.markdown({"rows": rows(setup)})
+    assert next(r for r in rows(setup) if r["not_standing"])["falls_per_minute"] == 0.0
     assert told.endswith("did not stand up before the climb: +3 kg, vanilla 16 of 16 episodes.")
     assert told.count("| 0 (0–32) † |") == 2 and told.count("†") == 3
+
+
+def test_a_robot_softer_than_any_in_training_stands_up_from_the_pose_in_which_trials_begin():
+    control = Controller(SPEC, config=ControllerConfig(command_dt=COMMAND_DT))
+    robot = FieldRobot(SPEC, CONDITIONS["Kp x0.5"], lying=False, seed=4, command_dt=COMMAND_DT)
+
+    def operator(control, state):
+        ended = control.fault or control.state == "stand"
+        return None if ended else Operator(event="stand_up" if control.state == "passive" else None)
+
+    loop.run(control, robot, operator)
+    assert control.state == "stand" and np.abs(control.target - robot.read().joint_position).max() < 0.3
 
 
 @pytest.mark.parametrize("mode", ["vanilla", "multi"])
@@ -183,10 +201,50 @@ def test_what_was_walked_is_kept_and_what_is_missing_is_walked(setup, monkeypatc
     assert kept["contexts"]["multi"] == {"20": "refused"} and kept["compensated"] == {"multi": "refused"}
 
 
+def test_readings_are_of_plain_walks_and_their_median_is_one(setup, ran):
+    by_name = {way.name: way for way in MAIN}
+    asked = replace(setup, ways=(by_name["multi_compensated"],), conditions=("nominal",), terrains=("flat",))
+    list(run(asked))
+    assert not evaluation_run.readings(asked)
+    both = replace(asked, ways=(by_name["multi"],))
+    list(run(both))
+    (read,) = evaluation_run.readings(both)
+    assert (read["walks"], read["failed"], len(read["read"]["payload"])) == (2, 0, 2)
+    low, high = sorted(read["read"]["payload"])
+    assert f"| {(low + high) / 2:.2f} ({low:.2f}–{high:.2f}) |" in evaluation_tables.read_from({"readings": [read]})
+
+
+def test_every_round_keeps_the_commit_that_made_it(setup, ran):
+    one = replace(setup, conditions=("nominal",), terrains=("flat",), episodes=4, commit="aaa")
+    list(run(one))
+    both = replace(one, episodes=8, commit="bbb")
+    list(run(both))
+    assert evaluation_run.commits(one) == ["aaa"] and evaluation_run.commits(both) == ["aaa", "bbb"]
+    for path in setup.out.glob("cells/*.json"):
+        path.write_text(
+            json.dumps({key: part for key, part in json.loads(path.read_text()).items() if key != "commits"})
+        )
+    assert evaluation_run.commits(both) == ["unknown"]
+
+
 def test_cells_of_other_models_are_refused(setup, ran, tmp_path):
     list(run(setup))
     with pytest.raises(ValueError, match="give another --out"):
         list(run(replace(setup, seed=1)))
+
+
+def test_contexts_of_other_models_are_refused(setup, ran, tmp_path):
+    def evaluate_(seed, *terrains):
+        list(run(replace(setup, seed=seed, terrains=terrains, episodes=4)))
+
+    evaluate_(0, "flat")
+    evaluate_(0, "stairs_13cm")
+    with pytest.raises(ValueError, match=r"contexts of other models or another seed: give another --out"):
+        evaluate_(1, "stairs_15cm")
+    file = next(setup.out.glob("contexts/*/*.json"))
+    file.write_text(json.dumps({key: part for key, part in json.loads(file.read_text()).items() if key != "origin"}))
+    with pytest.raises(ValueError, match="contexts of other models"):
+        evaluate_(0, "stairs_17cm")
 
 
 def test_a_second_run_with_another_seed_is_compared_by_intervals(setup, ran):
