@@ -113,7 +113,7 @@ class Controller:
         self._default = spec.default_position if walk is None else walk.default_position
         self._gains = np.full(12, spec.kp), np.full(12, spec.kd)
         self._poses = {"default": self._default, "folded": np.clip(np.tile(FOLDED_LEG, 4), *spec.position_limits)}
-        self._tick, self._entered, self._acted = -1, 0, 0
+        self._tick, self._entered, self._acted, self._changed = -1, 0, 0, 0
         self.history: deque[Transition] = deque(maxlen=256)
         self.state, self.cause, self.fault, self.refusal = INITIAL, "start", "", ""
         self.trips = self.limited = self.transitions = 0
@@ -128,13 +128,15 @@ class Controller:
             self.contexts.check(policy)
 
     def set_context(self, context: RobotContext | None) -> None:
-        """Use a robot's context from now on; None is the nominal robot's.
+        """Use a robot's context from now on, with its gains; None is the nominal robot's.
 
         Raises:
             ContextError: if there is no bank, or the context belongs to another dynamics model, has another size or is
                 far from every robot in the bank.
         """
         self.contexts.set_robot(context)
+        if STATES[self.state].motion == "policy" and self.runner is self._runners.get("walk"):
+            self._change_gains(self.gains, self.contexts.gains)
 
     def set_terrain(self, name: str) -> None:
         """Use the context of a terrain of the bank from now on.
@@ -240,23 +242,26 @@ class Controller:
     def _enter(self, target: str, cause: str) -> None:
         self.history.append(Transition(self.supervisor.reading.stamp, self.state, target, cause))
         self.transitions += 1
-        walking, before = STATES[self.state].motion == "policy", self.gains
+        walking, before, runner = STATES[self.state].motion == "policy", self.gains, self.runner
         row, anew = STATES[target], target == self.state
         self.state, self.cause, self._entered, self._path = target, cause, self._tick, None
         self.velocity = np.zeros(3)
         if row.motion == "path":
             self._path = self._plan(row)
-        if row.policy is not None or row.motion != "policy":
-            own = {"walk": self.contexts.gains, "calibration": self.calibration_gains}
-            self._wanted = own.get(row.policy or "", NOMINAL)
-        self._before = before if walking and row.motion == "policy" else self._wanted
         if row.policy is not None:
             self.runner = self._runners[row.policy]
-        if row.motion == "policy" and not walking and self.runner is not None:
+        if row.policy is not None or row.motion != "policy":
+            own = {"walk": self.contexts.gains, "calibration": self.calibration_gains}
+            wanted = own.get(row.policy or "", NOMINAL)
+            self._change_gains(before if walking and row.motion == "policy" else wanted, wanted)
+        if row.motion == "policy" and self.runner is not None and not (walking and self.runner is runner):
             self.runner.reset()
             self._from = self.target
         if row.velocity == "calibration":
             self._steering.begin() if anew else self._steering.reset()
+
+    def _change_gains(self, before: Gains, wanted: Gains) -> None:
+        self._before, self._wanted, self._changed = before, wanted, self._tick
 
     def _plan(self, row: State) -> JointPath:
         measured = self.supervisor.position.copy()
@@ -294,8 +299,8 @@ class Controller:
 
     @property
     def gains(self) -> Gains:
-        """Factors on the gains of the policy that runs, else 1; a context set meanwhile counts from the next walk."""
-        return self._before.toward(self._wanted, self._elapsed / RAMP)
+        """Factors on the gains of the policy that runs, else 1; under a robot that walks they change gradually."""
+        return self._before.toward(self._wanted, (self._tick - self._changed) * self.config.command_dt / RAMP)
 
     def _velocity(self, source: str, operator: Sequence[float] | np.ndarray) -> np.ndarray:
         if source == "calibration":

@@ -382,17 +382,38 @@ def test_gains_that_come_with_a_context_are_those_of_walking(controller, robot, 
         assert gains_of(tick(controller, robot, event), spec) == pytest.approx((1.0, 1.0)), controller.state
 
 
-def test_a_context_set_while_walking_brings_its_gains_to_the_next_walk(controller, robot, spec):
-    bring_to(controller, robot, "walk")
+@pytest.mark.parametrize("state", ["walk", "stop"])
+def test_a_context_set_while_walking_brings_its_gains_gradually(controller, robot, spec, state):
+    bring_to(controller, robot, state)
     controller.set_context(SOFT)
-    for event in (None, "stand"):
-        assert gains_of(tick(controller, robot, event), spec) == pytest.approx((1.0, 1.0))
-    run_until(controller, robot, "stand")
-    assert gains_of(tick(controller, robot, "walk"), spec) == pytest.approx((1.25, 2.0))
-    controller.set_context(None)
+    kp = [gains_of(tick(controller, robot), spec)[0] for _ in range(round(1.2 * RAMP / controller.config.command_dt))]
     assert (
-        gains_of(tick(controller, robot), spec) == pytest.approx((1.25, 2.0)) and controller.contexts.gains == NOMINAL
+        kp[0] < 1.01 and kp[-1] == pytest.approx(1.25) and np.diff(kp).max() < 0.3 * controller.config.command_dt / RAMP
     )
+    controller.set_context(None)
+    tick(controller, robot)
+    assert controller.gains.kp == pytest.approx(1.25, abs=0.01) and controller.contexts.gains == NOMINAL
+
+
+def test_a_context_set_while_calibrating_leaves_its_gains_alone(controller, robot, spec):
+    bring_to(controller, robot, "calibrate")
+    controller.set_context(SOFT)
+    for event in (None, None, "stand"):
+        assert gains_of(tick(controller, robot, event), spec) == pytest.approx((1.0, 1.0))
+    assert controller.state == "stop"
+
+
+def test_a_walk_after_a_calibration_begins_without_what_the_last_walk_remembered(controller, robot):
+    bring_to(controller, robot, "walk")
+    runner = controller.runner
+    tick(controller, robot, "stand")
+    run_until(controller, robot, "stand")
+    bring_to(controller, robot, "calibrate")
+    begun = []
+    runner.reset = lambda: begun.append(controller.state)
+    tick(controller, robot, "stand")
+    tick(controller, robot, "walk")
+    assert controller.runner is runner and begun == ["walk"]
 
 
 def test_calibrating_with_other_gains_from_the_next_time_on(controller, robot, spec):
