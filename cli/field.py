@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deploy.controller import Controller
     from deploy.driver import RobotDriver
     from deploy.loop import Commands, LoopReport
+    from deploy.operate import Teller
 
 
 SPEED, LONGEST = 0.3, 5.0  # m/s and s of the walk with the new context: 1.5 m
@@ -33,7 +34,8 @@ class FieldConfig(Simulated, Wire):
     """Find this robot's context in 20 s of walking on flat ground, 1.5 m free on every side, and keep it.
 
     The robot stands up, walks a designed motion and lies down again; then what was found is shown and asked about.
-    Ctrl-C lets the robot lie down, a second one damps it; nothing is saved then, and the context in use stays.
+    Ctrl-C (or SIGTERM, or the terminal's end) lets the robot lie down, a second one damps it; nothing is saved then,
+    and the context in use stays.
 
     Attributes:
         robot: which robot.
@@ -133,6 +135,7 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
     from calibration.field import FieldRoutine
     from calibration.store import ContextStore
     from cli.drivers import open_driver
+    from deploy.operate import Teller
 
     models_dir, spec = _models(config), robots.load(config.robot)
     driver = open_driver(config.driver, config.robot, 1 / config.rate, config, config, None, config.fast)
@@ -140,10 +143,12 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
         store = ContextStore(config.contexts, config.robot, config.serial or driver.serial)
         store.current()
         waits = config.driver == "sim" and config.fast
-        routine = FieldRoutine(spec, models_dir, store, compensate=config.compensate, waits=waits, watch=_Progress())
-        _preflight(config, driver)
-        log = config.logs / f"{store.folder.name}-{datetime.now(timezone.utc):%Y-%m-%dT%H%M%SZ}"
-        report = _walk_motion(config, driver, routine, log)
+        with Teller() as tell:
+            watch = _Progress(tell)
+            routine = FieldRoutine(spec, models_dir, store, compensate=config.compensate, waits=waits, watch=watch)
+            _preflight(config, driver)
+            log = config.logs / f"{store.folder.name}-{datetime.now(timezone.utc):%Y-%m-%dT%H%M%SZ}"
+            report = _walk_motion(config, driver, routine, log)
         if routine.problem:
             raise ValueError(f"{routine.problem}; nothing was saved, the context in use stays")
         result = routine.adapt(log, typed, config.seed)
@@ -208,15 +213,17 @@ def _walk_motion(config: FieldConfig, driver: RobotDriver, routine: FieldRoutine
 
 
 def _walk_with(config: FieldConfig, driver: RobotDriver, context: RobotContext) -> float:
-    """Walk forward with the context; return the robot's time, s."""
+    """Walk forward with the context and lie down; return the robot's time, s."""
+    from deploy.operate import Operation
     from deploy.script import Script, parse
 
     text = f"stand_up; walk {SPEED} for {config.walk}; stand; lie_down"
     print(f"\nWalking {config.walk:g} s with the new context ...")
     script = Script(parse(text), 1 / config.rate)
-    report = _drive(config, _controller(config, context), driver, script, None, None, None)
-    if report.fault:
-        print(f"dmcm: {report.fault}; `dmcm field --undo` goes back to the context before", file=sys.stderr)
+    operation = Operation(script, driver, lambda line: None)
+    report = _drive(config, _controller(config, context), driver, operation, operation.stop, None, None)
+    if problem := report.fault or script.error:
+        print(f"dmcm: {problem}; `dmcm field --undo` goes back to the context before", file=sys.stderr)
     return report.ticks / config.rate
 
 
@@ -225,42 +232,43 @@ def _drive(
     made: Controller,
     driver: RobotDriver,
     commands: Commands,
-    cancel: Any,
+    cancel: Callable[[], None],
     log: Any,
     record: Any,
 ) -> LoopReport:
-    """Run the loop; the first Ctrl-C cancels gently where that is possible, the next one damps."""
+    """Run the loop; the first Ctrl-C, SIGTERM or end of the terminal cancels gently, the next one damps."""
     from deploy.live import LivePublisher
-    from deploy.loop import LATE_TICKS, run
+    from deploy.loop import LATE_TICKS, SINK, run
 
     asked: list[int] = []
 
     def interrupt(number: int, frame: Any) -> None:
-        if asked or cancel is None:
+        if asked:
             raise KeyboardInterrupt
         asked.append(number)
         cancel()
 
-    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM)}
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         simulated = config.driver == "sim" and config.fast
         limit = 0 if simulated else LATE_TICKS
-        return run(made, driver, commands, log, record, late_limit=limit, live=LivePublisher(made))
+        return run(made, driver, commands, log, record, late_limit=limit, live=LivePublisher(made), sink=SINK)
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
 
 
 class _Progress:
-    """Prints the live figures: one line that changes in a terminal, one in four seconds elsewhere."""
+    """Tells of the live figures: one line that changes in a terminal, one in four seconds elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Teller) -> None:
+        self._tell = tell
         self._count, self._terminal, self._done = 0, sys.stdout.isatty(), 0.0
 
     def __call__(self, figures: Figures) -> None:
         if figures.progress < self._done:
             gap = "\n" if self._terminal else ""
-            print(f"{gap}  The motors are read; the whole walk, with corrected gains:")
+            self._tell(f"{gap}  The motors are read; the whole walk, with corrected gains:")
         self._done = figures.progress
         line = (
             f"  {100 * figures.progress:3.0f} %   walked {figures.distance:4.1f} m, {figures.away:.1f} m from the start"
@@ -268,9 +276,9 @@ class _Progress:
         )
         last = figures.progress > 0.945
         if self._terminal:
-            print(f"\r{line}", end="\n" if last else "", flush=True)
+            self._tell(f"\r{line}", end="\n" if last else "")
         elif self._count % 4 == 0 or last:
-            print(line, flush=True)
+            self._tell(line)
         self._count += 1
 
 

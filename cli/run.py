@@ -107,21 +107,22 @@ def _drive(config: RunConfig, controller: Controller, driver: RobotDriver, comma
 
     from deploy.live import LivePublisher, address
     from deploy.log import LogWriter
-    from deploy.loop import LATE_TICKS, run
-    from deploy.operate import Operation
+    from deploy.loop import LATE_TICKS, SINK, run
+    from deploy.operate import Operation, Teller
     from deploy.realtime import Realtime
     from deploy.teleop import Keyboard
 
-    operation = Operation(commands, driver, lambda line: print(line, flush=True))
+    tell = Teller()
+    operation = Operation(commands, driver, tell)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, operation.stop)
     log = LogWriter(config.log, controller.spec, controller.provenance()) if config.log else None
     limit = 0 if config.fast and config.driver in ("sim", "replay") else LATE_TICKS
     keys = commands if isinstance(commands, Keyboard) else nullcontext()
     live = LivePublisher(controller, address(config.live)) if config.live else None
-    with log or nullcontext(), keys:
+    with log or nullcontext(), keys, tell:
         realtime = Realtime(fifo=config.fifo, cpu=config.cpu)
-        report = run(controller, driver, operation, log, None, realtime, limit, live)
+        report = run(controller, driver, operation, log, None, realtime, limit, live, SINK)
     p99 = report.step_ms.get("p99", 0.0)
     print(f"{report.ticks} ticks, step p99 {p99:.2f} ms, {report.late} late ticks, {report.trips} faults")
     problem = report.fault or getattr(commands, "error", "") or report.log_error

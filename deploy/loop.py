@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,9 +15,11 @@ from deploy.driver import JointCommand, Operator, RobotDriver, StateLike
 from deploy.live import LivePublisher
 from deploy.log import LogWriter
 from deploy.realtime import Realtime, steady_memory
+from deploy.states import INITIAL
 
 LATE = 1.5  # of the period: a tick that comes later after the last one is late
 LATE_TICKS = 25  # that many in a row are a fault, where late ticks are acted on
+SINK = 1.5  # s for which a robot that does not lie at the end is told to damp: it sinks, and a message may get lost
 THREAD_SWITCH = 5e-4  # s that the log's thread may keep the interpreter to itself; Python's 5 ms would miss deadlines
 
 
@@ -135,6 +137,7 @@ def run(
     realtime: Realtime | None = None,
     late_limit: int = 0,
     live: LivePublisher | None = None,
+    sink: float = 0.0,
 ) -> LoopReport:
     """Drive the robot until `commands` returns None or something raises; leave it damped either way.
 
@@ -150,6 +153,8 @@ def run(
         realtime: how the calling thread is scheduled meanwhile.
         late_limit: late ticks in a row that are a fault, such as `LATE_TICKS`; 0 where time is simulated.
         live: who tells watchers of every policy tick.
+        sink: s for which the motors are told to damp at the end, such as `SINK`, unless the robot lies; a robot that
+            nobody is beneath needs no more than the one command that it always gets.
 
     Raises:
         ValueError: if the driver's robot, joint order or rate is not the controller's, or `realtime` is not permitted.
@@ -181,8 +186,8 @@ def run(
                     live.send(state, 1e3 * took)
                 driver.wait()
     finally:
-        driver.write(controller.damping_command())
         sys.setswitchinterval(switch)
+        _let_sink(controller, driver, 0.0 if controller.state == INITIAL else sink)
     return LoopReport(
         ticks=times.count,
         overruns=overruns,
@@ -193,6 +198,17 @@ def run(
         fault=controller.fault,
         log_error=log.error if log is not None else "",
     )
+
+
+def _let_sink(controller: Controller, driver: RobotDriver, seconds: float) -> None:
+    """Tell the motors to damp, at least once; what fails is tried again a period later."""
+    for period in range(round(seconds / driver.command_dt) + 1):
+        if period:
+            with suppress(Exception):
+                driver.wait()
+                controller.supervisor.check(driver.read(), driver.problem)
+        with suppress(Exception):
+            driver.write(controller.damping_command())
 
 
 class _Journal:

@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+import queue
+import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
 
 from deploy.controller import Controller
 from deploy.driver import Operator, RobotDriver, StateLike
 from deploy.loop import Commands
 from deploy.script import leave
+
+PATIENCE = 1.0  # s that a terminal may take for what is left at the end
+
+
+class Teller:
+    """Prints in a thread of its own: a terminal that is gone, or held by Ctrl-S, must not stop who controls a robot.
+
+    Use it as a context; it ends with what was told before.
+    """
+
+    def __init__(self) -> None:
+        self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._print, name="tell", daemon=True)
+
+    def __enter__(self) -> Teller:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Print what is left, if the terminal takes it."""
+        self._texts.put(None)
+        self._thread.join(PATIENCE)
+
+    def __call__(self, line: str, end: str = "\n") -> None:
+        """Print a line; never waits and never raises."""
+        self._texts.put(line + end)
+
+    def _print(self) -> None:
+        while (text := self._texts.get()) is not None:
+            with suppress(OSError, ValueError):  # nobody reads, or the stream is closed
+                sys.stdout.write(text)
+                sys.stdout.flush()
 
 
 class Operation:
@@ -18,13 +58,13 @@ class Operation:
     Args:
         commands: what the operator wants.
         driver: the robot.
-        tell: takes one line of text.
+        tell: takes one line of text, without waiting; such as a `Teller`.
 
     Attributes:
         stops: how often somebody asked to stop: once lets the robot lie down, twice damps it.
     """
 
-    def __init__(self, commands: Commands, driver: RobotDriver, tell: Callable[[str], None] = print) -> None:
+    def __init__(self, commands: Commands, driver: RobotDriver, tell: Callable[[str], None]) -> None:
         self.stops = 0
         self._commands, self._driver, self._tell = commands, driver, tell
         self._told, self._refusal, self._problem = None, "", None

@@ -1,10 +1,14 @@
 """`dmcm field` from the shell: a log from elsewhere, the operator's answer, the list and the way back."""
 
 import json
+import os
+import signal
 
 import pytest
 
+from cli import field
 from cli.main import main
+from sim.field import FieldRobot
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,26 @@ def test_a_log_gives_gains_that_make_up_for_the_motors(log, tmp_path, capsys):
 def test_nobody_is_asked_where_nobody_is(log, tmp_path, capsys):
     assert main(["field", "--log", str(log), "--contexts", str(tmp_path)]) == 1
     assert "give --yes" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_walk_with_the_new_context_can_be_stopped_gently(monkeypatch, capsys, number):
+    config, context = field.FieldConfig(fast=True, walk=5.0), None
+    made = field._controller(config, context)
+    monkeypatch.setattr(field, "_controller", lambda *_: made)
+    robot = FieldRobot(made.spec, command_dt=1 / config.rate, lying=True)
+    wait = robot.wait
+
+    def waiting():
+        wait()
+        if made.state == "walk":
+            os.kill(os.getpid(), number)
+            robot.wait = wait
+
+    robot.wait = waiting
+    assert field._walk_with(config, robot, context) < 12.0
+    assert [change.target for change in made.history][-4:] == ["stop", "stand", "lie_down", "passive"]
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1), ("no", 1)])

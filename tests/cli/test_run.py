@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import threading
 
 import pytest
 
 from cli.main import main
+from tests.deploy.test_log import read
 
 DMCM = [sys.executable, "-c", "from cli.main import run; run()"]
 
@@ -25,6 +29,25 @@ def test_a_script_on_a_simulated_robot(capsys, tmp_path):
     replay = ["run", "--driver", "replay", "--replay", str(tmp_path / "log"), "--fast", "--teleop", "remote"]
     assert main(replay) == 0
     assert "0 faults" in capsys.readouterr().out
+
+
+def test_a_terminal_that_goes_lets_the_robot_lie_down(tmp_path):
+    ours, theirs = pty.openpty()
+    words = ["run", "--fast", "--live", "", "--log", str(tmp_path / "log"), "--script", "stand_up; walk 0.3 for 9999"]
+
+    def own_the_terminal():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    process = subprocess.Popen([*DMCM, *words], start_new_session=True, preexec_fn=own_the_terminal, **streams)
+    os.close(theirs)
+    said = b""
+    while b"-> walk" not in said:
+        said += os.read(ours, 1000)
+    os.close(ours)
+    process.wait(60)
+    events = [json.loads(message.data) for _, message in read(tmp_path / "log")["/events"]]
+    assert [event["to"] for event in events][-3:] == ["stand", "lie_down", "passive"]
 
 
 def test_a_step_that_is_refused_is_an_error(capsys):

@@ -97,6 +97,29 @@ def test_run_damps_whatever_raises(controller, robot, error):
     assert robot.commands[-2].kp.any()
 
 
+@pytest.mark.parametrize(("ends_in", "told"), [("fault", 26), ("damping", 26), ("walk", 26), ("passive", 1)])
+def test_a_robot_that_does_not_lie_is_told_to_damp_for_a_while(controller, robot, ends_in, told):
+    events = {"passive": [], "walk": ["stand_up", "walk"], "damping": ["stand_up", "damping"], "fault": ["stand_up"]}
+    last, write = [], robot.write
+
+    def commands(controller, state):
+        robot.problem = "a second writer" if ends_in == "fault" and controller.state == "stand" else None
+        if controller.state == ends_in:
+            robot.write = failing
+            return None
+        left = events[ends_in]
+        return Operator(event=left.pop(0) if left and controller.state in ("passive", "stand") else None)
+
+    def failing(command):
+        last.append(command)
+        if len(last) == 3:
+            raise OSError("the network is gone for a moment")
+        write(command)
+
+    run(controller, robot, commands, sink=25 * DT)
+    assert len(last) == told and all(command.kd.any() and not command.kp.any() for command in last)
+
+
 def test_run_counts_overruns(controller, robot):
     def commands(controller, state):
         if state.stamp > 10 * DT:

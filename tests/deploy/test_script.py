@@ -1,12 +1,16 @@
 """Scripts: what they say, and that the robot does it."""
 
+import threading
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.loop import run
-from deploy.operate import Operation
+from deploy.operate import Operation, Teller
 from deploy.script import Script, ScriptError, Step, parse
 from tests.deploy.conftest import DT
 from tests.deploy.fake_robot import FakeRobot
@@ -127,3 +131,27 @@ def test_the_second_stop_ends_at_once(controller, spec):
 
     run(controller, robot, commands)
     assert states(controller)[-1] == "walk" and not robot.commands[-1].kp.any()
+
+
+def test_telling_neither_fails_nor_waits_where_nobody_reads(capsys, monkeypatch):
+    with Teller() as tell:
+        tell("one")
+        tell("two", end="")
+    assert capsys.readouterr().out == "one\ntwo"
+
+    def broken(text):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(write=broken))
+    with Teller() as tell:
+        tell("into a pipe without a reader")
+        tell("once more")
+    held = threading.Event()
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(write=lambda text: held.wait(9.0), flush=lambda: None))
+    monkeypatch.setattr("deploy.operate.PATIENCE", 0.01)
+    start = time.monotonic()
+    with Teller() as tell:
+        tell("held by Ctrl-S")
+        tell("")
+    assert time.monotonic() - start < 5.0
+    held.set()
