@@ -83,6 +83,7 @@ class LogWriter:
         except OSError as problem:
             raise LogError(f"cannot write the log to {self.folder}: {problem.strerror}") from None
         self._queue: queue.SimpleQueue[tuple[int, dict[str, bytes]] | None] = queue.SimpleQueue()
+        self._complete = False
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
         self._thread.start()
 
@@ -207,11 +208,12 @@ class LogWriter:
 
     def _drain(self) -> None:
         flushed = time.monotonic()
-        while True:
+        while not self._complete:
             hurry = False
             with suppress(queue.Empty):
                 item = self._queue.get(timeout=FLUSH)
                 if item is None:
+                    self._complete = True
                     return
                 for topic, data in item[1].items():
                     self._writer.add_message(self._channels[topic], item[0], data)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -220,3 +221,13 @@ def test_folder_that_vanishes_is_made_anew_once(log, spec, tmp_path, monkeypatch
     assert "No such file" in log.error
     log.close()
     log.close()
+
+
+def test_a_folder_that_vanishes_before_the_end_does_not_keep_the_log_from_ending(log, spec, tmp_path):
+    fill(log, spec, 10)
+    wait_for(lambda: log._queue.empty())
+    log.folder.rename(tmp_path / "elsewhere")
+    closing = threading.Thread(target=log.close, daemon=True)
+    closing.start()
+    closing.join(20.0)
+    assert not closing.is_alive() and (log.folder / "metadata.yaml").exists()
