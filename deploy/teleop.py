@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import time
@@ -29,6 +30,8 @@ MOVES = {"w": (0, 1.0), "s": (0, -1.0), "a": (1, 1.0), "d": (1, -1.0), "q": (2, 
 FULL = (1.0, 0.5, 1.0)  # m/s, m/s, rad/s
 HOLD = 0.6  # s that a key counts as held: terminals take up to that long until they repeat it
 STEP, SLOWEST = 0.1, 0.1  # of full speed
+# What a terminal sends for arrows, Delete, F5, ...: letters and digits that nobody typed. Its end may be yet to come.
+NAMED_KEY, BEGUN = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]"), re.compile(r"\x1b([\[O][0-9;]*)?$")
 
 
 class Keyboard:
@@ -47,6 +50,7 @@ class Keyboard:
         self._before: list | None = None
         self._held: dict[int, tuple[float, float]] = {}
         self._pressed = -float("inf")
+        self._begun = ""
 
     def __enter__(self) -> Keyboard:
         """Let keys through one by one, without echo."""
@@ -85,11 +89,16 @@ class Keyboard:
         return Operator(velocity=(forward, left, turning), event=event)
 
     def _keys(self) -> str:
-        """Return what has been typed since the last time; a terminal that has gone is an emergency stop."""
+        """Return the letters typed since the last time; a terminal that has gone is an emergency stop."""
         try:
             if not select.select([self._source], [], [], 0)[0]:
                 return ""
             typed = os.read(self._source, 64)
         except OSError:
             return "x"
-        return typed.decode(errors="ignore") if typed else "x"
+        if not typed:
+            return "x"
+        keys = NAMED_KEY.sub("", self._begun + typed.decode(errors="ignore"))
+        begun = BEGUN.search(keys)
+        self._begun = begun[0] if begun else ""
+        return keys[: len(keys) - len(self._begun)]

@@ -51,6 +51,29 @@ def test_speed(typed):
     assert keyboard(None, None).velocity[1] == pytest.approx(-0.5)
 
 
+@pytest.mark.parametrize("name", ["[A", "[3~", "[4~", "[1~", "[15~", "[1;5C", "OP", "OH"])
+def test_keys_with_a_name_command_nothing_even_in_parts(typed, name):
+    keyboard, type_, _ = typed
+    type_(f"\x1b{name}")
+    wish = keyboard(None, None)
+    assert wish.event is None and wish.velocity == (0, 0, 0)
+    for part in f"\x1b{name}":
+        type_(part)
+        wish = keyboard(None, None)
+        assert wish.event is None and wish.velocity == (0, 0, 0)
+    type_("3")
+    assert keyboard(None, None).event == "walk"
+
+
+@pytest.mark.parametrize("keys", ["\x1bx", "\x1b ", "\x1b[ ", "\x1b\x1bx", "\x1b[3~x"])
+def test_the_emergency_stop_is_heard_after_escape(typed, keys):
+    keyboard, type_, _ = typed
+    for part in keys[:-1], keys[-1]:
+        type_(part)
+        wish = keyboard(None, None)
+    assert wish.event == "damping"
+
+
 @pytest.mark.parametrize(("keys", "event"), [("1", "stand_up"), ("13", "walk"), ("x1", "damping"), (" 3", "damping")])
 def test_events(typed, keys, event):
     keyboard, type_, _ = typed
