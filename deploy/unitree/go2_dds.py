@@ -68,8 +68,8 @@ class Go2Driver:
         self._rivals: Any = dds.Rivals(participant)
         self._switcher: Any = dds.MotionSwitcher(participant)
         self._await_state(timeout)
-        self._refuse_rivals()
         self._free_motors(release_sport, timeout)
+        self._refuse_rivals()
         self._commands: Any = dds.writer(participant, dds.LOW_CMD, types().LowCmd)
         self._pacer = Pacer(command_dt)
 
@@ -87,11 +87,13 @@ class Go2Driver:
             time.sleep(0.01)
 
     def _refuse_rivals(self) -> None:
-        end = time.monotonic() + DISCOVERY
+        """See whether anybody else commands the motors, once the robot's own controller, which does, is gone."""
+        self._rivals.poll()
+        before, end = self._rivals.heard, time.monotonic() + DISCOVERY
         while time.monotonic() < end:
             self._rivals.poll()
             time.sleep(0.05)
-        if self._rivals.heard:
+        if self._rivals.heard > before:
             raise OSError(f"another program sends low-level commands on {self._where}: stop it first")
         if self._rivals.present and not self._silent_rivals:
             raise OSError(
@@ -113,7 +115,7 @@ class Go2Driver:
         if state is None or (state.joint_position[2::3] > FOLDED).any():
             raise OSError(f"the robot's own controller '{mode}' holds it up: let it lie down by its remote first")
         end = time.monotonic() + timeout
-        while self._switcher.wait(0.5):
+        while self._switcher.wait(0.5) != "":
             if time.monotonic() > end:
                 raise OSError(f"the robot's own controller '{mode}' could not be released in {timeout:g} s")
             self._switcher.ask(dds.RELEASE_MODE)
@@ -149,21 +151,23 @@ class Go2Driver:
         self._rivals.poll()
         if self._rivals.heard > heard:
             self._rival_heard = now
-        if now - self._rival_heard < RIVAL:
-            return f"another program sends low-level commands on {self._where}"
-        if self._rivals.present and not self._silent_rivals:
-            return f"another program is ready to send low-level commands on {self._where}"
+        mode = self._switcher.poll()
+        if mode != "" and now - self._checked > DISCOVERY:
+            self._switcher.ask()
+            self._checked = now
         if self._bad >= BAD_IN_A_ROW:
             return f"the checksums of the last {self._bad} states are wrong"
         if not self._sent:
             return f"commands cannot be sent on {self._where}"
         if now - self._heard > SILENT:
             return f"the robot is silent: no state on {self._where} for {now - self._heard:.1f} s"
-        mode = self._switcher.poll()
-        if mode is None and now - self._checked > DISCOVERY:
-            self._switcher.ask()
-            self._checked = now
-        return f"the robot's own controller '{mode}' is active" if mode else None
+        if mode:  # which commands the motors by the same topic as a rival
+            return f"the robot's own controller '{mode}' is active"
+        if now - self._rival_heard < RIVAL:
+            return f"another program sends low-level commands on {self._where}"
+        if self._rivals.present and not self._silent_rivals:
+            return f"another program is ready to send low-level commands on {self._where}"
+        return None
 
     def write(self, command: JointCommand) -> None:
         """Send a command."""

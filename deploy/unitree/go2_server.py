@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+
 from deploy.driver import JointCommand, StateLike
 from deploy.unitree import dds, go2_messages
 from deploy.unitree.idl import types
@@ -17,7 +19,8 @@ class Go2Server:
     Args:
         interface: network interface; "lo" stays on this machine.
         domain: DDS domain; 1 is the convention in simulation.
-        sport_mode: name of the robot's own controller that is active until it is released; "" is none.
+        sport_mode: name of the robot's own controller that is active until it is released; "" is none. While it is
+            active it commands the motors by the topic that everybody does, as a Go2's is reported to.
 
     Attributes:
         sport_mode: the controller that is active now.
@@ -38,7 +41,9 @@ class Go2Server:
         self.received = self.damaged = 0
         self.sent_at = 0.0
         participant = dds.participant(domain, interface)
-        self._commands: Any = dds.reader(participant, dds.LOW_CMD, types().LowCmd, depth=32)
+        self._participant: Any = participant
+        self._own: Any = None
+        self._commands: Any = dds.reader(participant, dds.LOW_CMD, types().LowCmd, depth=32, others_only=True)
         self._states: Any = dds.writer(participant, dds.LOW_STATE, types().LowState)
         self._sticks: Any = dds.writer(participant, dds.WIRELESS, types().WirelessController)
         self._requests: Any = dds.reader(participant, dds.MOTION_REQUEST, types().Request, depth=8)
@@ -47,6 +52,7 @@ class Go2Server:
     def receive(self) -> list[JointCommand]:
         """Return the commands since the last time, the oldest first, and answer what was asked meanwhile."""
         self._answer()
+        self._command_itself()
         commands = []
         for sample in dds.take(self._commands, 32):
             raw = go2_messages.cmd_from_cdr(sample.body)
@@ -80,6 +86,16 @@ class Go2Server:
                 header = t.ResponseHeader(t.RequestIdentity(identity.id, identity.api_id), t.ResponseStatus(code))
                 dds.write(self._responses, t.Response(header, data, []))
 
+    def _command_itself(self) -> None:
+        if not self.sport_mode:
+            self._own = None
+            return
+        if self._own is None:
+            self._own = dds.writer(self._participant, dds.LOW_CMD, types().LowCmd)
+        nothing = JointCommand(*np.zeros((5, 12)))
+        dds.write(self._own, types().LowCmd.of(go2_messages.cmd_to_cdr(go2_messages.pack_command(nothing))))
+
     def close(self) -> None:
         """Leave DDS."""
+        self._own = self._participant = None
         self._commands = self._states = self._sticks = self._requests = self._responses = None

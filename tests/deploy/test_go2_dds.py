@@ -190,6 +190,8 @@ def test_a_robot_restarted_with_its_own_controller_active(opened, monkeypatch):
     time.sleep(0.4)
     pump.server.sport_mode, pump.silent = "normal", False
     assert eventually(lambda: "'normal' is active" in (driver.problem or ""), meanwhile=driver.read)
+    pump.server.sport_mode = ""  # let go by the maker's app
+    assert eventually(lambda: driver.problem is None, meanwhile=driver.read)
 
 
 def test_sport_mode_must_be_released_lying(server, robot):
@@ -203,6 +205,18 @@ def test_sport_mode_must_be_released_lying(server, robot):
         robot.state.joint_position = lying
         driver = Go2Driver("lo", DOMAIN, release_sport=True)
         assert pump.server.sport_mode == ""
+        assert eventually(lambda: driver.problem is None, meanwhile=driver.read)
+        driver.close()
+
+
+def test_a_controller_that_does_not_answer_counts_as_active(server, robot, monkeypatch):
+    answers = iter(["normal", None, "normal", ""])
+    monkeypatch.setattr(dds.MotionSwitcher, "wait", lambda switcher, seconds: next(answers))
+    server.sport_mode = "normal"
+    with pumped(server, robot) as pump:
+        driver = Go2Driver("lo", DOMAIN, release_sport=True)
+        assert eventually(lambda: pump.server.sport_mode == "")
+        assert not list(answers)
         driver.close()
 
 
