@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from cli.drivers import DriverName, RobotName, Simulated, Wire
+from cli.drivers import RobotName, Simulated, Wire
 from cli.record import check_output, write_figures
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ class FieldConfig(Simulated, Wire):
         jitter: how long preflight watches this machine's timing, s.
         fast: a simulation as fast as possible instead of in real time.
         rate: commands a second.
+        fifo: SCHED_FIFO priority, 1 to 99; 0 for none.
+        cpu: core to stay on.
         report: HTML file for a report to show; beside the walk's log by default.
         json: file for the figures.
     """
 
     robot: RobotName = "go1"
-    driver: DriverName = "sim"
+    driver: Literal["sim", "unitree_dds", "unitree_udp"] = "sim"
     log: Path | None = None
     contexts: Path = Path("contexts")
     serial: str = ""
@@ -75,6 +77,8 @@ class FieldConfig(Simulated, Wire):
     jitter: float = 2.0
     fast: bool = False
     rate: float = 200.0
+    fifo: int = 0
+    cpu: int | None = None
     report: Path | None = None
     json: Path | None = None
 
@@ -159,12 +163,17 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
             print("not kept; the context in use stays")
             return {"accepted": False, **figures}
         context = routine.accept(result)
-        print(f"kept as {context.source}, sha256 {context.digest[:16]}; `dmcm field --undo` goes back")
+        print(f"kept as {context.source}, sha256 {context.digest[:16]}; `{_undo(config)}` goes back")
+        print(f"to walk with it: `dmcm run --context {context.source}`, or context:={context.source} in ROS 2")
         walked = _walk_with(config, driver, context) if config.walk else 0.0
         print(f"robot time {routine.seconds + walked:.1f} s")
         return {"accepted": True, **figures, "context": context.source, "walk_seconds": walked}
     finally:
         driver.close()
+
+
+def _undo(config: FieldConfig) -> str:
+    return shlex.join(["dmcm", "field", "--undo", "--robot", config.robot, "--contexts", str(config.contexts)])
 
 
 def _models(config: FieldConfig) -> Path:
@@ -223,7 +232,7 @@ def _walk_with(config: FieldConfig, driver: RobotDriver, context: RobotContext) 
     operation = Operation(script, driver, lambda line: None)
     report = _drive(config, _controller(config, context), driver, operation, operation.stop, None, None)
     if problem := report.fault or script.error:
-        print(f"dmcm: {problem}; `dmcm field --undo` goes back to the context before", file=sys.stderr)
+        print(f"dmcm: {problem}; `{_undo(config)}` goes back to the context before", file=sys.stderr)
     return report.ticks / config.rate
 
 
@@ -239,6 +248,7 @@ def _drive(
     """Run the loop; the first Ctrl-C, SIGTERM or end of the terminal cancels gently, the next one damps."""
     from deploy.live import LivePublisher
     from deploy.loop import LATE_TICKS, SINK, run
+    from deploy.realtime import Realtime
 
     asked: list[int] = []
 
@@ -252,7 +262,8 @@ def _drive(
     try:
         simulated = config.driver == "sim" and config.fast
         limit = 0 if simulated else LATE_TICKS
-        return run(made, driver, commands, log, record, late_limit=limit, live=LivePublisher(made), sink=SINK)
+        realtime = Realtime(fifo=config.fifo, cpu=config.cpu)
+        return run(made, driver, commands, log, record, realtime, limit, LivePublisher(made), SINK)
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
