@@ -179,8 +179,9 @@ def discovery(figures: dict[str, Any]) -> str:
 
 
 def _origin(figures: dict[str, Any]) -> str:
-    run, made = figures["run"], figures.get("commits", [])
-    cells = f" (summed up; its cells of {', '.join(made)})" if made not in ([], [run["commit"]]) else ""
+    run = figures["run"]
+    made = ["commits that were not kept with them" if one == "unknown" else one for one in figures.get("commits", [])]
+    cells = f" (summed up; its cells by {' and '.join(made)})" if made not in ([], [run["commit"]]) else ""
     return (
         f"<sub>`{run['command']}`, seed {run['seed']}, commit {run['commit']}{cells}, {run['date'][:10]}, "
         f"{run['machine']['cores']} cores of {run['machine']['cpu']}.</sub>"
@@ -219,7 +220,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
 }
 FILES: dict[str, str | tuple[str, ...]] = {
     "bench_control": "control",
-    "ood_seeds": ("ood_narrow", "ood_narrow_seed1", "ood_narrow_seed2"),
+    "ood_seeds": ("ood_narrow_seed0", "ood_narrow_seed1", "ood_narrow_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
     "ood_200_readings": "ood_200",
 }  # a table whose file has another name, or that is of several files
