@@ -98,10 +98,10 @@ def test_stamps_in_ros_time_are_left_alone_and_a_robot_that_is_silent_shows_no_s
     assert heard.count["controller_state"] == 2 and heard.count["joint_targets"] == 1
 
 
-def _still():
+def _still(event=None):
     from deploy.driver import Operator
 
-    return Operator()
+    return Operator(event=event)
 
 
 def test_the_definitions_of_the_fakes_are_those_of_the_package():
@@ -128,6 +128,20 @@ def test_a_log_gets_records_in_its_states_only(controller):
         assert log.records == expected
     driver.record(None)
     driver.wait()
+
+
+def test_a_robot_sinks_for_as_long_as_it_takes_though_nothing_can_be_shown(controller):
+    robot = FakeRobot(controller.spec, controller.config.command_dt)
+
+    def show(snapshot):
+        if controller.state == "stand_up":
+            raise RuntimeError("the publisher is gone")
+
+    with pytest.raises(RuntimeError, match="the publisher is gone"):
+        run(controller, ShownDriver(robot, controller, show), lambda *_: _still("stand_up"), sink=0.5)
+    sunk = [command for command in robot.commands if not command.kp.any() and command.kd.any()]
+    assert len(sunk) * controller.config.command_dt > 0.5
+    assert robot.state.stamp > 0.5, "the robot was waited for, period by period"
 
 
 def test_diagnostics_name_what_is_wrong(controller):

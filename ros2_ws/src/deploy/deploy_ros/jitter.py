@@ -136,14 +136,14 @@ def with_ros(arguments: list[str], seconds: float) -> tuple[list[float], int]:
     while time.monotonic() < end:
         executor.spin_once(timeout_sec=0.2)
     subscribers = node.count_subscribers("joint_commands")
-    controller = node.controller
+    controller, times = node.controller, robots[-1].times.copy()
     node.end_control()
     operator.join()
     _walked(controller)
     executor.shutdown()
     node.destroy_node()
     rclpy.shutdown()
-    return robots[-1].times, subscribers
+    return times, subscribers
 
 
 def _walk(node: QuadrupedController) -> None:

@@ -25,7 +25,7 @@ except core.CoreMissingError as missing:
 
 from deploy.controller import Controller
 from deploy.driver import RobotDriver
-from deploy.loop import LATE_TICKS, LoopReport, run
+from deploy.loop import LATE_TICKS, SINK, LoopReport, run
 from deploy_ros import assembly, diagnostics
 from deploy_ros.adapt_action import AdaptContext
 from deploy_ros.adaptation import Adaptation, Goal
@@ -35,7 +35,7 @@ from deploy_ros.shown import Publications, ShownDriver, Snapshot
 from deploy_ros.topics import TopicsDriver
 
 EVENTS = {"stand": "stand", "walk": "walk", "lie_down": "lie_down", "e_stop": E_STOP, "reset": "reset"}
-LAST_WORDS = 40  # command periods for which the motors are told to damp when control ends
+ENDING = 2 * SINK  # s in which control ends, also on a machine that is late
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -205,10 +205,8 @@ class QuadrupedController(LifecycleNode):
         controller, driver = self.controller, self._shown
         realtime = self._settings.realtime()
         try:
-            self.report = run(controller, driver, self.inbox.commands, realtime=realtime, late_limit=LATE_TICKS)
-            for _ in range(LAST_WORDS):
-                self._driver.write(controller.damping_command())
-                self._driver.wait()
+            commands = self.inbox.commands
+            self.report = run(controller, driver, commands, realtime=realtime, late_limit=LATE_TICKS, sink=SINK)
             self.get_logger().info(
                 f"control ended: motors damped; {self.report.ticks} ticks, {self.report.late} of them late"
             )
@@ -221,7 +219,7 @@ class QuadrupedController(LifecycleNode):
         """Damp the motors and wait until the control loop has ended."""
         self.inbox.stop()
         if self._thread is not None:
-            self._thread.join(timeout=3.0)
+            self._thread.join(timeout=ENDING)
             self._thread = None
 
     def _close(self) -> None:

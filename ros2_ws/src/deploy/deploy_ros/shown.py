@@ -70,12 +70,14 @@ class ShownDriver:
         return self._driver.remote()
 
     def wait(self) -> None:
-        """Show what there is to show, then wait for the next period."""
-        if self._controller.policy_tick and self._command is not None:
-            self.snapshot = Snapshot(self._state, self._command)
-            self._write(self.snapshot)
-            self._show(self.snapshot)
-        self._driver.wait()
+        """Show what there is to show, then wait for the next period, also if the showing failed."""
+        try:
+            if self._controller.policy_tick and self._command is not None:
+                self.snapshot = Snapshot(self._state, self._command)
+                self._write(self.snapshot)
+                self._show(self.snapshot)
+        finally:
+            self._driver.wait()
 
     def _write(self, snapshot: Snapshot) -> None:
         log, controller, state = self._log, self._controller, snapshot.state

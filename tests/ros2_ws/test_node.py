@@ -1,0 +1,68 @@
+"""The node in this process, with a robot whose faults a test can choose."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+pytest.importorskip("rclpy", reason="no ROS 2 here: source its setup.bash and the workspace's")
+pytest.importorskip("deploy_msgs", reason="the workspace is not built or not sourced: colcon build in ros2_ws")
+
+import rclpy
+from deploy_ros.node import SUCCESS, QuadrupedController
+
+import robots
+from deploy.loop import SINK, Pacer
+from tests.deploy.fake_robot import FakeRobot
+from tests.ros2_ws.harness import until
+
+
+class Robot(FakeRobot):
+    """A `FakeRobot` in real time; what `fails` is raised once it reads."""
+
+    def __init__(self, settings):
+        super().__init__(robots.load("go1"), settings.command_dt)
+        self.fails, self._pacer = None, Pacer(settings.command_dt)
+
+    def read(self):
+        if self.fails is not None:
+            raise self.fails
+        return super().read()
+
+    def wait(self):
+        super().wait()
+        self._pacer.wait()
+
+
+@pytest.fixture
+def node():
+    os.environ.setdefault("ROS_DOMAIN_ID", "77")
+    chosen = {"robot": "go1", "driver": "unitree_udp"}
+    rclpy.init(args=["--ros-args", *(word for name in chosen for word in ("-p", f"{name}:={chosen[name]}"))])
+    made = QuadrupedController(Robot)
+    assert made.trigger_configure() == SUCCESS
+    yield made
+    made.trigger_shutdown()
+    made.destroy_node()
+    rclpy.shutdown()
+
+
+def stand_up(node):
+    assert node.trigger_activate() == SUCCESS
+    until(lambda: node.inbox.ask("stand").accepted, 5.0, "a robot that stands up")
+
+
+def test_a_robot_sinks_when_control_ends_and_when_it_fails(node):
+    stand_up(node)
+    began = time.monotonic()
+    assert node.trigger_deactivate() == SUCCESS
+    assert time.monotonic() - began > 0.9 * SINK
+    stand_up(node)
+    robot, before = node._driver, len(node._driver.commands)
+    robot.fails = OSError("the network is down")
+    until(lambda: node.broken, 5.0 + SINK, "a loop that has failed")
+    assert "the network is down" in node.broken
+    sunk = [command for command in robot.commands[before:] if not command.kp.any() and command.kd.any()]
+    assert len(sunk) * robot.command_dt > 0.9 * SINK
