@@ -19,6 +19,7 @@ def test_defaults_are_those_of_the_table():
         ({"robot": "go3"}, "parameter robot is 'go3': choose a1 or go1 or go2"),
         ({"driver": "sim"}, "choose topics or unitree_dds or unitree_udp"),
         ({"velocity_limit": [1.0]}, "velocity_limit needs 3 values, has 1"),
+        ({"joy_axes": [1, 0]}, "joy_axes needs 3 values, has 2"),
     ],
 )
 def test_refuses_what_is_no_choice(values, said):

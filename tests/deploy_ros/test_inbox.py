@@ -184,3 +184,9 @@ def test_gamepad_gives_a_velocity_only_while_its_button_is_held():
 def test_a_smaller_gamepad_reads_as_not_touched():
     assert Gamepad().read(SimpleNamespace(buttons=[1], axes=[]), AXES, BUTTONS, LIMIT) == (["stand"], None)
     assert Gamepad().read(joy({0}), AXES, (1, 0), LIMIT) == (["stand"], None)
+
+
+@pytest.mark.parametrize(("axes", "velocity"), [((1, 0), (0.5, -0.5, 0.0)), ((), (0.0, 0.0, 0.0))])
+def test_axes_that_are_not_given_read_as_not_touched(axes, velocity):
+    assert Gamepad().read(joy({4}, (-1.0, 0.5, 0.0, 0.25)), axes, BUTTONS, LIMIT) == ([], velocity)
+    assert Gamepad().read(joy({4}, (-1.0, 0.5, 0.0, 0.25)), (*AXES, 0), BUTTONS, LIMIT)[1] == (0.5, -0.5, 0.5)

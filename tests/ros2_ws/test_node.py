@@ -12,6 +12,7 @@ pytest.importorskip("deploy_msgs", reason="the workspace is not built or not sou
 
 import rclpy
 from deploy_ros.node import SUCCESS, QuadrupedController
+from rclpy.parameter import Parameter
 
 import robots
 from deploy.loop import SINK, Pacer
@@ -66,3 +67,12 @@ def test_a_robot_sinks_when_control_ends_and_when_it_fails(node):
     assert "the network is down" in node.broken
     sunk = [command for command in robot.commands[before:] if not command.kp.any() and command.kd.any()]
     assert len(sunk) * robot.command_dt > 0.9 * SINK
+
+
+def test_parameters_are_checked_whenever_they_are_set(node):
+    def set_axes(axes):
+        (answer,) = node.set_parameters([Parameter("joy_axes", value=axes)])
+        return answer.successful, answer.reason, list(node.get_parameter("joy_axes").value)
+
+    assert set_axes([1, 0]) == (False, "parameter joy_axes needs 3 values, has 2", [1, 0, 3])
+    assert set_axes([0, 1, 2]) == (True, "", [0, 1, 2])

@@ -180,15 +180,16 @@ class Gamepad:
 
         Args:
             message: what the gamepad says; an index that it does not have reads as not touched.
-            axes: indices of forward, left and turn.
-            buttons: indices of e-stop, stand, walk, lie down and the enabling one.
+            axes: indices of forward, left and turn; one that is not given reads as not touched.
+            buttons: indices of e-stop, stand, walk, lie down and the enabling one; likewise.
             limit: velocity at full deflection: m/s, m/s, rad/s.
         """
         pressed = {name for name, i in zip(self.EVENTS, buttons, strict=False) if _at(message.buttons, i)}
         events, self._down = [name for name in self.EVENTS if name in pressed - self._down], pressed
         if len(buttons) <= len(self.EVENTS) or not _at(message.buttons, buttons[len(self.EVENTS)]):
             return events, None
-        forward, left, turn = (_at(message.axes, i) * most for i, most in zip(axes, limit, strict=True))
+        touched = [_at(message.axes, i) for i in axes]
+        forward, left, turn = (_at(touched, k) * most for k, most in enumerate(limit))
         return events, (forward, left, turn)
 
 

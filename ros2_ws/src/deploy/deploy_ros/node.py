@@ -12,8 +12,10 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import TransformStamped
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rosidl_runtime_py.utilities import get_message, get_service
 
 from deploy_ros import core, declare, interface, stopping
@@ -56,6 +58,7 @@ class QuadrupedController(LifecycleNode):
         super().__init__(interface.NODE)
         self._open_driver = open_driver
         self._values = declare.declare(self, interface.PARAMETERS)
+        self.add_on_set_parameters_callback(_may_be_set)
         self.broken = ""
         self.inbox = Inbox()
         self.report: LoopReport | None = None
@@ -275,6 +278,15 @@ class QuadrupedController(LifecycleNode):
             line = DiagnosticStatus(level=level, name=name, message=status.message, hardware_id=about, values=values)
             message.status.append(line)
         self._out["/diagnostics"].publish(message)
+
+
+def _may_be_set(parameters: list[Parameter]) -> SetParametersResult:
+    """Check values that are set while the node runs as those it starts with."""
+    try:
+        assembly.Settings({parameter.name: parameter.value for parameter in parameters})
+    except ValueError as refused:
+        return SetParametersResult(successful=False, reason=str(refused))
+    return SetParametersResult(successful=True)
 
 
 def _reply(response: Any, answer: Answer) -> Any:
