@@ -5,6 +5,7 @@ import pytest
 from deploy_ros import assembly, core
 from deploy_ros.assembly import Settings
 
+from tests.deploy.fake_robot import FakeRobot
 from tests.helpers_onnx import make_policy
 
 
@@ -65,6 +66,32 @@ def test_preflight_does_not_wait_for_the_states_of_a_robot_over_topics(artifacts
     settings = Settings({"robot": "go1", "models": str(artifacts), "contexts": str(tmp_path / "contexts")})
     checks = assembly.preflight(settings, driver=None)
     assert "fail" not in [check.verdict for check in checks] and "robot" not in [check.name for check in checks]
+
+
+class Silent(FakeRobot):
+    """Has been silent when it was read last; answers the third command, or the third look at it."""
+
+    looks, answers = 0, False
+
+    def read(self):
+        self.looks += 1
+        spoken = len(self.commands) if self.answers else self.looks
+        self.problem = None if spoken >= 3 else f"the robot is silent ({self.looks})"
+        return super().read()
+
+    def wait(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("driver", "answers", "commands", "problem"),
+    [("unitree_udp", True, 3, None), ("topics", False, 0, None), ("topics", True, 0, "the robot is silent (40)")],
+)
+def test_a_robot_is_looked_at_afresh_and_commanded_only_if_it_needs_it(controller, driver, answers, commands, problem):
+    settings, robot = Settings({"driver": driver}), Silent(controller.spec)
+    robot.answers, robot.problem = answers, "the robot is silent"
+    assert assembly.lasting_problem(settings, robot, controller) == problem
+    assert len(robot.commands) == commands and not any(command.kp.any() for command in robot.commands)
 
 
 def test_a_driver_is_of_its_robot():

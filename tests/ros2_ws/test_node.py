@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="no ROS 2 here: source its setup.bash and th
 pytest.importorskip("deploy_msgs", reason="the workspace is not built or not sourced: colcon build in ros2_ws")
 
 import rclpy
-from deploy_ros.node import SUCCESS, QuadrupedController
+from deploy_ros.node import FAILURE, SUCCESS, QuadrupedController
 from rclpy.parameter import Parameter
 
 import robots
@@ -21,15 +21,16 @@ from tests.ros2_ws.harness import until
 
 
 class Robot(FakeRobot):
-    """A `FakeRobot` in real time; what `fails` is raised once it reads."""
+    """A `FakeRobot` in real time; what `fails` is raised once it reads, and what is `wrong` is seen then."""
 
     def __init__(self, settings):
         super().__init__(robots.load("go1"), settings.command_dt)
-        self.fails, self._pacer = None, Pacer(settings.command_dt)
+        self.fails, self.wrong, self._pacer = None, None, Pacer(settings.command_dt)
 
     def read(self):
         if self.fails is not None:
             raise self.fails
+        self.problem = self.wrong
         return super().read()
 
     def wait(self):
@@ -76,3 +77,11 @@ def test_parameters_are_checked_whenever_they_are_set(node):
 
     assert set_axes([1, 0]) == (False, "parameter joy_axes needs 3 values, has 2", [1, 0, 3])
     assert set_axes([0, 1, 2]) == (True, "", [0, 1, 2])
+
+
+def test_only_a_problem_that_is_still_there_refuses_activation(node):
+    robot = node._driver
+    robot.wrong = robot.problem = "the cable is out"
+    assert node.trigger_activate() == FAILURE
+    robot.wrong = None
+    assert robot.problem and node.trigger_activate() == SUCCESS

@@ -17,6 +17,8 @@ from deploy.realtime import Realtime
 from deploy_ros.interface import PARAMETERS
 
 ROBOT_OF = {"unitree_dds": "go2", "unitree_udp": "go1"}
+ONLY_ANSWERS = "unitree_udp"  # driver of a robot that reports when it is commanded, and not before
+LOOK = 0.2  # s that a robot may take to show that what was wrong with it is gone
 BEST_FIRST = ("multi.onnx", "vanilla.onnx")  # policies that are shipped
 
 
@@ -120,6 +122,21 @@ def open_driver(settings: Settings) -> RobotDriver:
 
     domain, release = settings["robot_domain"], settings["release_sport"]
     return Go2Driver(settings["interface"], domain, settings.command_dt, release_sport=release)
+
+
+def lasting_problem(settings: Settings, driver: RobotDriver, controller: Controller) -> str | None:
+    """Return what is wrong with a robot that nobody has read for a while, None as soon as nothing is.
+
+    A robot that reports only when it is commanded is told to damp.
+    """
+    for _ in range(round(LOOK / settings.command_dt)):
+        if settings["driver"] == ONLY_ANSWERS:
+            driver.write(controller.damping_command())
+        driver.read()
+        if not driver.problem:
+            return None
+        driver.wait()
+    return driver.problem
 
 
 def preflight(settings: Settings, driver: RobotDriver) -> list[Check]:

@@ -135,10 +135,10 @@ class QuadrupedController(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the control loop; the robot is passive until it is told to stand."""
         self._count_writers()
-        if self._driver.problem:
-            self.get_logger().error(f"cannot activate: {self._driver.problem}")
-            return FAILURE
         self.controller = assembly.controller(self._settings)
+        if problem := assembly.lasting_problem(self._settings, self._driver, self.controller):
+            self.get_logger().error(f"cannot activate: {problem}")
+            return FAILURE
         self._publications = self._new_publications()
         self._shown = ShownDriver(self._driver, self.controller, self._spend_the_rest)
         self.inbox = Inbox()
