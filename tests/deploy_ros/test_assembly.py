@@ -5,6 +5,8 @@ import pytest
 from deploy_ros import assembly, core
 from deploy_ros.assembly import Settings
 
+from deploy.context import RobotContext
+from deploy.gains import Gains
 from tests.deploy.fake_robot import FakeRobot
 from tests.helpers_onnx import make_policy
 
@@ -49,6 +51,18 @@ def test_makes_a_controller_with_the_limits_and_the_terrain(artifacts):
         assembly.controller(Settings({**values, "terrain": "the moon"}))
     with pytest.raises(FileNotFoundError, match=r"/nowhere/context\.json"):
         assembly.controller(Settings({**values, "context": "/nowhere/context.json"}))
+
+
+def test_contexts_that_were_set_stay_with_the_next_controller(artifacts):
+    settings = Settings({"robot": "go1", "models": str(artifacts)})
+    before = assembly.controller(settings)
+    bank = before.contexts.bank
+    before.set_terrain(bank.terrains[-1])
+    before.set_context(RobotContext(bank.nominal_robot, bank.dynamics_digest, digest="f0a2d", gains=Gains(1.2, 1.1)))
+    kept, fresh = assembly.controller(settings, before), assembly.controller(settings)
+    assert (kept.contexts.robot_source, kept.contexts.gains.kp) == ("f0a2d", 1.2)
+    assert (kept.contexts.terrain_name, kept.state) == (bank.terrains[-1], "passive")
+    assert (fresh.contexts.robot_source, fresh.contexts.terrain_name) == ("nominal", "flat")
 
 
 def test_a_robot_without_models_stands_only(monkeypatch):

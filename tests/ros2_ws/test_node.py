@@ -85,3 +85,13 @@ def test_only_a_problem_that_is_still_there_refuses_activation(node):
     assert node.trigger_activate() == FAILURE
     robot.wrong = None
     assert robot.problem and node.trigger_activate() == SUCCESS
+
+
+def test_what_was_set_stays_until_cleanup(node):
+    assert node.trigger_activate() == SUCCESS
+    assert node.inbox.change(lambda controller: controller.set_terrain("stairs_9cm") or "").accepted
+    assert node.trigger_deactivate() == SUCCESS and node.trigger_activate() == SUCCESS
+    assert node.controller.contexts.terrain_name == "stairs_9cm"
+    assert node.trigger_deactivate() == SUCCESS and node.trigger_cleanup() == SUCCESS
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    assert node.controller.contexts.terrain_name == "flat"

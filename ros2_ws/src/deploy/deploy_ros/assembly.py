@@ -86,13 +86,24 @@ class Settings(dict):
         return Path(self["context"]).expanduser() if self["context"] else None
 
 
-def controller(settings: Settings) -> Controller:
+def controller(settings: Settings, before: Controller | None = None) -> Controller:
     """Return the controller in state passive; without a policy it stands and lies down only.
+
+    Args:
+        settings: what it is made from.
+        before: the controller whose contexts stay in use; None for the contexts of the settings.
 
     Raises:
         FileNotFoundError: if a file is missing.
         ValueError: if one is damaged, or does not fit the robot or the others.
     """
+    made = _controller(settings)
+    if before is not None:
+        made.contexts = before.contexts
+    return made
+
+
+def _controller(settings: Settings) -> Controller:
     spec, policy, folder = robots.load(settings["robot"]), settings.policy(), settings.models()
     forward, left, turn = settings["velocity_limit"]
     config = ControllerConfig(command_dt=settings.command_dt, velocity_limit=(forward, left, turn))

@@ -47,7 +47,7 @@ class QuadrupedController(LifecycleNode):
     Attributes:
         broken: why the process must end, "" while it need not.
         inbox: where requests go.
-        controller: that runs, None while none does.
+        controller: that runs or ran last, whose contexts the next one takes; None before activation and after cleanup.
         report: of the last run of the control loop.
 
     Args:
@@ -135,7 +135,7 @@ class QuadrupedController(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the control loop; the robot is passive until it is told to stand."""
         self._count_writers()
-        self.controller = assembly.controller(self._settings)
+        self.controller = assembly.controller(self._settings, before=self.controller)
         if problem := assembly.lasting_problem(self._settings, self._driver, self.controller):
             self.get_logger().error(f"cannot activate: {problem}")
             return FAILURE
