@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from calibration import routine
 from calibration.adapt import adapt
 from calibration.compensation import compensation
@@ -24,7 +26,7 @@ from calibration.resample import Samples
 from calibration.routine import Result
 from calibration.store import ContextStore
 from deploy.calibration_motion import SECONDS
-from deploy.context import RobotContext, load_bank, load_context
+from deploy.context import ActiveContexts, ContextBank, RobotContext, load_bank, load_context
 from deploy.controller import Controller
 from deploy.driver import Operator, StateLike
 from deploy.gains import NOMINAL, Gains
@@ -241,6 +243,20 @@ class FieldRoutine:
         """Save the context, keep the one before for undo, and return it as the controller takes it.
 
         Raises:
-            RefusedError: if it cannot be saved; then the one in use stays.
+            ContextError: if a controller would refuse it; then the one in use stays.
+            RefusedError: if it cannot be saved; likewise.
         """
-        return load_context(self.store.save(result.context), self.spec, self._model.digest)
+        return load_context(keep(result, self.store, self._bank), self.spec, self._model.digest)
+
+
+def keep(result: Result, store: ContextStore, bank: ContextBank) -> Path:
+    """Save a context as the one in use, and return its file.
+
+    Raises:
+        ContextError: if a controller with this bank would refuse it; then the one in use stays.
+        RefusedError: if it cannot be saved; likewise.
+    """
+    found = np.array(result.context["robot_context"])
+    source = "the context that was found, which is not kept"
+    ActiveContexts(bank).set_robot(RobotContext(found, result.context["dynamics_digest"], source=source))
+    return store.save(result.context)

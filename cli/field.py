@@ -119,8 +119,12 @@ def _look_up(config: FieldConfig) -> int:
 
 def _from_log(config: FieldConfig, typed: str) -> dict[str, Any]:
     import models
+    import robots
     from calibration import find
+    from calibration.field import keep
     from calibration.store import ContextStore
+    from deploy.context import load_bank
+    from deploy.load import BANK
 
     folder = config.model_dir or models.path(config.robot)
     result = find(config.log, config.robot, folder, command=typed, compensate=config.compensate)
@@ -129,7 +133,7 @@ def _from_log(config: FieldConfig, typed: str) -> dict[str, Any]:
     if config.report is not None:
         _report(config.report, result, config.log, folder)
     accepted = _ask(config, store)
-    path = store.save(result.context) if accepted else None
+    path = keep(result, store, load_bank(folder / BANK, robots.load(config.robot))) if accepted else None
     print(f"kept as {path}" if path else "not kept; the context in use stays")
     return {"accepted": accepted, "context": path and str(path), **result.figures()}
 

@@ -9,7 +9,9 @@ import models
 import robots
 from calibration.field import RECORD, FieldRoutine
 from calibration.live import GOOD, LiveQuality, motion_of
+from calibration.routine import Result
 from calibration.store import ContextStore
+from deploy.context import ContextError
 from deploy.controller import ControllerConfig
 from deploy.driver import Operator
 from deploy.load import load_controller
@@ -58,6 +60,21 @@ def test_the_whole_routine_saves_a_context_that_the_controller_takes(routine, tm
     controller.set_context(context)
     saved = json.loads(routine.store.current().read_text())
     assert saved["serial"] == "S1" and saved["log"]["sha256"] and saved["created"] and saved["dynamics_digest"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"robot_context": [99.0] * 8}, "not kept: distance .* nothing like it"),
+        ({"dynamics_digest": "another"}, "not kept: made with dynamics model another"),
+    ],
+)
+def test_a_context_that_the_controller_would_refuse_is_not_saved(routine, changes, said):
+    bank = routine._bank
+    good = {"robot_context": bank.nominal_robot.tolist(), "dynamics_digest": bank.dynamics_digest}
+    with pytest.raises(ContextError, match=said):
+        routine.accept(Result({**good, **changes}, (), 0.0))
+    assert routine.store.current() is None and not routine.store.folder.exists()
 
 
 def test_a_soft_robot_under_a_load_walks_with_corrected_gains(tmp_path):

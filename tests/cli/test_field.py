@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from calibration import find
 from cli import field
 from cli.main import main
 from sim.field import FieldRobot
@@ -43,6 +44,17 @@ def test_a_log_gives_gains_that_make_up_for_the_motors(log, tmp_path, capsys):
     (path,) = (kept / "go1-S1").glob("*.json")
     gains = json.loads(path.read_text())["gains"]
     assert 0.7 <= gains["kp"] <= 2.0 and gains["kp"] != 1.0 and f"kp x {gains['kp']:.2f}" in told
+
+
+def test_a_context_that_a_controller_would_refuse_is_not_kept(log, tmp_path, monkeypatch, capsys):
+    def find_far(*given, **options):
+        result = find(*given, **options)
+        result.context["robot_context"] = [99.0 for _ in result.context["robot_context"]]
+        return result
+
+    monkeypatch.setattr("calibration.find", find_far)
+    assert main(["field", "--log", str(log), "--yes", "--contexts", str(tmp_path)]) == 1
+    assert "which is not kept: distance" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_nobody_is_asked_where_nobody_is(log, tmp_path, capsys):

@@ -15,7 +15,7 @@ from deploy_ros.shown import ShownDriver
 
 from calibration.field import FAILED, WALK, WALKED
 from calibration.live import Figures
-from deploy.context import RobotContext
+from deploy.context import ContextError, RobotContext
 from deploy.driver import Operator
 from deploy.loop import run
 from tests.deploy.fake_robot import FakeRobot
@@ -99,6 +99,29 @@ def test_walks_adapts_and_uses_the_context(robot, controller, tmp_path):
 def test_keeps_the_context_in_use_unless_it_is_to_be_accepted(robot, controller, tmp_path):
     outcome = ended(start(Goal(accept=False), robot, controller, tmp_path))
     assert not outcome.accepted and outcome.report and controller.contexts.robot_source == "nominal"
+
+
+def test_a_context_that_is_refused_is_reported_and_not_used(robot, controller, tmp_path, monkeypatch):
+    def refuse(routine, result):
+        raise ContextError("distance 30.1 from the training robots")
+
+    monkeypatch.setattr(Routine, "accept", refuse)
+    outcome = ended(start(Goal(), robot, controller, tmp_path))
+    assert not outcome.accepted and "distance 30.1" in outcome.reason and "payload" in outcome.report
+    assert controller.contexts.robot_source == "nominal"
+
+
+def test_nothing_is_accepted_once_the_control_loop_has_ended(robot, controller, tmp_path, monkeypatch):
+    def found_late(*given, **options):
+        robot[0].stop()
+        while robot[0].is_open:
+            time.sleep(0.01)
+        return found(*given, **options)
+
+    accepted = []
+    monkeypatch.setattr(Routine, "accept", lambda routine, result: accepted.append(result))
+    outcome = ended(start(Goal(), robot, controller, tmp_path, found_late))
+    assert outcome.reason == "the control loop has ended" and not outcome.accepted and not accepted
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,12 @@ class Adaptation:
         report = f"{plain(content)}; prediction error {error['before']:.4f} before, {error['after']:.4f} after"
         if not self._goal.accept:
             return Outcome(False, "not asked to accept it", str(log), report)
-        context = routine.accept(Result(content, (), 0.0))
+        if not self._inbox.is_open:
+            return Outcome(False, "the control loop has ended", str(log), report)
+        try:
+            context = routine.accept(Result(content, (), 0.0))
+        except ValueError as refused:
+            return Outcome(False, str(refused), str(log), report)
         answer = self._inbox.change(lambda controller: _use(controller, context))
         return Outcome(answer.accepted, "" if answer.accepted else answer.text, context.source, report)
 
