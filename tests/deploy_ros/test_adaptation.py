@@ -17,6 +17,7 @@ from calibration.field import FAILED, WALK, WALKED
 from calibration.live import Figures
 from deploy.context import ContextError, RobotContext
 from deploy.driver import Operator
+from deploy.log import LogWriter
 from deploy.loop import run
 from tests.deploy.fake_robot import FakeRobot
 from tests.helpers_onnx import CONTEXT, DYNAMICS_DIGEST
@@ -148,6 +149,22 @@ def test_can_be_canceled_and_stopped(robot, controller, tmp_path):
     time.sleep(0.05)
     robot[0].e_stop()
     assert ended(running).reason == "the operator's emergency stop"
+
+
+def test_a_cancel_just_before_the_walk_is_not_lost(robot, controller, tmp_path, monkeypatch):
+    begun, canceled = threading.Event(), threading.Event()
+
+    def open_late(*given):
+        begun.set()
+        assert canceled.wait(20)
+        return LogWriter(*given)
+
+    monkeypatch.setattr(adaptation, "LogWriter", open_late)
+    running = start(Goal(), robot, controller, tmp_path)
+    assert begun.wait(20)
+    running.cancel()
+    canceled.set()
+    assert ended(running).reason == "canceled" and controller.state == "passive"
 
 
 def test_says_why_a_log_was_refused_and_survives_a_failure(robot, controller, tmp_path):

@@ -132,11 +132,12 @@ class Adaptation:
         store = ContextStore(self._folder, spec.name, self._shown.serial)
         routine = FieldRoutine(spec, models, store, compensate=self._compensate, stay=True)
         log = _new_log(self._folder / "logs", store.folder.name)
+        self._routine = routine  # first, so that a cancel finds it or is found
         if self._canceled:
             raise ValueError(self._canceled)
         with LogWriter(log, spec, {**self._controller.provenance(), "serial": store.serial}) as writer:
             self._shown.record(writer, RECORD)
-            self._routine, self._inbox.routine = routine, routine
+            self._inbox.routine = routine
             while routine.phase not in ENDED and self._inbox.is_open:
                 time.sleep(POLL)
             self._shown.record(None)
