@@ -9,7 +9,7 @@ import torch
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint that a training run wrote; of a run's folder, the newest one's.
+    """Return the content of a checkpoint that a training run wrote, on the CPU; of a run's folder, the newest one's.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -19,7 +19,7 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: give a run's folder, or a model_<samples>.pt in it")
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         missing = {"actor_state_dict", "critic_state_dict", "samples", "levels"} - set(state)
     except Exception as error:  # torch raises errors of many kinds for a damaged file
         raise ValueError(f"{path} is not a checkpoint, or damaged: copy it again or take an earlier one") from error

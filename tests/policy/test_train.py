@@ -10,7 +10,7 @@ pytest.importorskip("rsl_rl")
 import torch
 
 import robots
-from policy import inference
+from policy import checkpoint, inference
 from policy.contexts import load_table
 from policy.export import ExportConfig, export
 from policy.train import make_env, make_runner, newest_checkpoint, run
@@ -154,6 +154,17 @@ def test_a_damaged_checkpoint_is_said(tmp_path, content):
         export(ExportConfig(path, tmp_path / "x.onnx"))
     with pytest.raises(ValueError, match="not a checkpoint, or damaged"):
         run(config(tmp_path, resume=True))
+
+
+def test_a_checkpoint_that_was_saved_on_a_gpu_is_read_on_the_cpu(trained, tmp_path, monkeypatch):
+    state = torch.load(newest_checkpoint(trained), weights_only=True)
+    path = tmp_path / "model_5.pt"
+    monkeypatch.setattr("torch.serialization.location_tag", lambda storage: "cuda:0")
+    torch.save(state, path)
+    actor = checkpoint.read(path)["actor_state_dict"]
+    assert all(value.device.type == "cpu" for value in actor.values())
+    setup = config(tmp_path, samples=state["samples"], resume=True)
+    make_runner(setup, make_env(setup.env)).load(str(path))
 
 
 def test_export_in_the_wrong_mode_is_refused(trained, tmp_path):
