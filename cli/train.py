@@ -5,8 +5,8 @@ from pathlib import Path
 
 POLICY = (
     "Train a locomotion policy with rsl_rl's PPO. --config FILE takes a YAML or JSON file of these options, such as a "
-    "run's config.json or what `dmcm import-legged-gym` writes; options given beside it win. --sim and "
-    "--isaacgym-python are short for --env.sim and --env.isaacgym-python."
+    "run's config.json or what `dmcm import-legged-gym` writes; options given beside it win, and --resume is only ever "
+    "given beside it. --sim and --isaacgym-python are short for --env.sim and --env.isaacgym-python."
 )
 
 SHORT = {"--sim": "--env.sim", "--isaacgym-python": "--env.isaacgym-python"}

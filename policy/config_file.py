@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,7 +17,7 @@ Config = TypeVar("Config")
 
 
 def read(path: Path) -> PolicyConfig:
-    """Return the configuration in the file; a run's own config.json is one.
+    """Return the configuration in the file; a run's own config.json is one, whether or not that run was resumed.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -28,7 +30,8 @@ def read(path: Path) -> PolicyConfig:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         if isinstance(values, dict):
-            values.pop("origin", None)  # a run's record says where it comes from
+            for name in ("origin", "resume"):  # a run's record says where it comes from, and how it was called last
+                values.pop(name, None)
         return fill(PolicyConfig(), values)
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise ValueError(f"{path} is not YAML or JSON: {' '.join(str(problem).split())}") from None
@@ -85,8 +88,10 @@ def _typed(value: Any, kind: Any, name: str) -> Any:
         return {_typed(key, inside[0], name): _typed(item, inside[1], name) for key, item in value.items()}
     if kind is Path and isinstance(value, str):
         return Path(value)
-    if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):  # YAML 1.1 reads 1e-5, which has no point, as text
+            if math.isfinite(number := float(value)):
+                return number
     if kind in (int, bool, str) and type(value) is kind:
         return value
     wanted = " or ".join(map(str, inside)) if origin is Literal else getattr(kind, "__name__", kind)

@@ -1,5 +1,7 @@
 """legged_gym's configurations become ours, and what does not is named."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -161,6 +163,8 @@ def test_the_command_writes_a_file_that_training_takes(tmp_path, capsys):
         ("ppo: {schedule: sometimes}", "'ppo.schedule' is 'sometimes', expected adaptive or fixed"),
         ("env: {commands: {forward: [1]}}", "'env.commands.forward' is"),
         ("samples: true", "'samples' is True, expected float"),
+        ("samples: many", "'samples' is 'many', expected float"),
+        ("samples: inf", "'samples' is 'inf', expected float"),
         ("a: [", "is not YAML or JSON"),
     ],
 )
@@ -169,6 +173,20 @@ def test_a_wrong_configuration_names_its_field(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(ValueError, match=said):
         config_file.read(path)
+
+
+def test_what_a_run_writes_of_its_configuration_is_one_for_another_run(tmp_path):
+    path = tmp_path / "config.json"
+    for resume in (False, True):
+        path.write_text(json.dumps({**asdict(PolicyConfig(resume=resume)), "origin": None}, indent=1, default=str))
+        assert config_file.read(path) == PolicyConfig()
+
+
+def test_numbers_may_be_written_with_an_exponent_and_no_point(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("samples: 3e6\naction_std: 1e-1\nenv:\n  rewards:\n    torques: -1e-5\n")
+    config = config_file.read(path)
+    assert (config.samples, config.action_std, config.env.rewards.torques) == (3e6, 0.1, -1e-5)
 
 
 def test_a_configuration_file_gives_defaults_that_options_override(tmp_path, monkeypatch):
