@@ -7,9 +7,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
@@ -32,6 +34,14 @@ def test_what_is_copied_exists(file):
         if not words[0].startswith("--from"):  # from elsewhere: the user's archive
             for source in words[:-1]:
                 assert (ROOT / source).exists(), source
+
+
+def test_every_package_gets_into_the_image(file):
+    packaged = tomllib.loads(PYPROJECT)["tool"]["setuptools"]["packages"]["find"]["include"]
+    rooms = {path.parent.name for name in packaged for path in ROOT.glob(f"{name}/__init__.py")}
+    ignored = file.with_name(f"{file.name}.dockerignore").read_text(encoding="utf-8").split()
+    assert {"robots", "reports", "cli"} <= rooms
+    assert not [room for room in rooms for pattern in ignored if fnmatch(room, pattern.strip("/"))]
 
 
 def test_extras_are_those_of_the_package(file):
