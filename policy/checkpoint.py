@@ -1,4 +1,4 @@
-"""Reads checkpoints: tensors and plain numbers, nothing that runs."""
+"""Reads checkpoints: tensors, numbers and text, nothing that runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from policy import runs
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -26,6 +28,23 @@ def read(path: Path) -> dict[str, Any]:
     if missing:
         raise ValueError(f"{path} is not a policy's checkpoint ({', '.join(sorted(missing))} missing)")
     return state
+
+
+def metadata(path: Path, state: dict[str, Any]) -> dict[str, str | None]:
+    """Return what is known of a checkpoint's policy, by the names that an exported one has: robot, mode, digests.
+
+    Args:
+        path: where the checkpoint was read: the file, or its run's folder.
+        state: its content. That of an earlier version does not tell; the run's configuration knows the robot.
+
+    Raises:
+        ValueError: if the run's configuration is needed and damaged.
+    """
+    if "metadata" in state:
+        return state["metadata"]
+    folder = path if path.is_dir() else path.parent
+    known = runs.read(folder).config if (folder / runs.CONFIG).is_file() else {}
+    return {"robot": known.get("env", {}).get("robot")}
 
 
 def newest(run: Path) -> Path | None:

@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 import robots
 from policy.config import PolicyConfig
+from policy.modes import NEEDS_BANK, Mode
 from robots.spec import RobotSpec
 from sim import truth
 from sim.env import ContextTable
@@ -35,6 +36,21 @@ def contexts_for(config: PolicyConfig) -> ContextTable | None:
     return true_table(
         ranges.sample(np.random.default_rng(config.seed), DRAWN) if table is None else table.robot_factors
     )
+
+
+def read_bank(mode: Mode, bank: Path | None) -> tuple[str | None, tuple[int, int] | None]:
+    """Return the digest that gives the policy's contexts their meaning, and their sizes if a bank says them.
+
+    Raises:
+        ValueError: if the mode needs a bank and there is none.
+    """
+    if mode not in NEEDS_BANK:
+        return (truth.DIGEST if mode == "oracle" else None), None
+    if bank is None:
+        raise ValueError(f"mode '{mode}' needs the context bank it was trained with: give --bank")
+    with safe_open(bank, framework="np") as file:
+        shapes = [file.get_slice(name).get_shape()[-1] for name in ("robot_contexts", "terrain_contexts")]
+        return json.loads(file.metadata()["dmcm"])["dynamics_digest"], (shapes[0], shapes[1])
 
 
 def true_table(factors: np.ndarray) -> ContextTable:

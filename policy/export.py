@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import torch
 
 import robots
 from policy import checkpoint
-from policy.modes import FRAME, NEEDS_BANK, Mode, inputs
+from policy.contexts import read_bank
+from policy.modes import FRAME, Mode, inputs
 from robots import observation
 from robots.seal import PLACEHOLDER, seal
-from sim import truth
 from sim.env import ACTION_LIMIT
 
 SCHEMA = 1
@@ -33,15 +34,15 @@ class ExportConfig:
     Attributes:
         checkpoint: model_<samples>.pt of a run, or the run's folder for its newest.
         out: the ONNX file.
-        robot: the robot that it was trained for.
-        mode: what the policy sees.
+        robot: the robot that it was trained for, which its checkpoint or the run's configuration beside that tells.
+        mode: what the policy sees; its checkpoint tells, but for one of an earlier version, which is taken as vanilla.
         bank: the context bank that it was trained with, for the modes `single` and `multi`.
     """
 
     checkpoint: Path
     out: Path
-    robot: str = "go1"
-    mode: Mode = "vanilla"
+    robot: str | None = None
+    mode: Mode | None = None
     bank: Path | None = None
 
 
@@ -75,11 +76,18 @@ def export(config: ExportConfig) -> float:
 
     Raises:
         FileNotFoundError: if there is no checkpoint.
-        ValueError: if the checkpoint has other inputs than the mode, or ONNX and torch disagree.
+        ValueError: if the checkpoint is of another robot, mode or dynamics model, or ONNX and torch disagree.
     """
     state = checkpoint.read(config.checkpoint)
+    known = checkpoint.metadata(config.checkpoint, state)
+    config = _complete(config, known)
     actor = _Deterministic(state["actor_state_dict"], config.mode).eval()
-    digest, contexts = _read_bank(config)
+    digest, contexts = read_bank(config.mode, config.bank)
+    if known.get("dynamics_digest", digest) != digest:
+        raise ValueError(
+            f"{config.bank} is of another dynamics model than the bank that {config.checkpoint} was trained with: "
+            "give that one"
+        )
     sizes = inputs(config.mode, actor.mean.shape[-1], contexts)
     if sizes is None:
         raise ValueError(
@@ -94,6 +102,24 @@ def export(config: ExportConfig) -> float:
         raise ValueError(f"ONNX and torch differ by {worst:.2e}, more than {PARITY}: nothing was written")
     write(model, metadata, config.out)
     return worst
+
+
+def _complete(config: ExportConfig, known: Mapping[str, str | None]) -> ExportConfig:
+    """Return the configuration with the robot and the mode that the checkpoint is of."""
+    path = config.checkpoint
+    for name, typed in (("robot", config.robot), ("mode", config.mode)):
+        if known.get(name) and typed and typed != known[name]:
+            raise ValueError(f"{path} is of {name} '{known[name]}', not '{typed}': leave out --{name}")
+    robot = config.robot or known.get("robot")
+    if robot is None:
+        raise ValueError(f"{path} does not tell which robot it was trained for: give --robot")
+    digest = robots.load(robot).digest()
+    if known.get("robot_digest", digest) != digest:
+        raise ValueError(
+            f"{path} was trained for a {robot} with other constants than robots/{robot} has now: train again, or "
+            "export it with the version that trained it"
+        )
+    return replace(config, robot=robot, mode=config.mode or known.get("mode") or "vanilla")
 
 
 def write(model: onnx.ModelProto, metadata: dict[str, Any], out: Path) -> None:
@@ -160,16 +186,3 @@ def _metadata(
         "reference": reference,
         "seal": PLACEHOLDER,
     }
-
-
-def _read_bank(config: ExportConfig) -> tuple[str | None, tuple[int, int] | None]:
-    """Return the digest that gives the policy's contexts their meaning, and their sizes if a bank says them."""
-    from safetensors import safe_open
-
-    if config.mode not in NEEDS_BANK:
-        return (truth.DIGEST if config.mode == "oracle" else None), None
-    if config.bank is None:
-        raise ValueError(f"mode '{config.mode}' needs the context bank it was trained with: give --bank")
-    with safe_open(config.bank, framework="np") as file:
-        shapes = [file.get_slice(name).get_shape()[-1] for name in ("robot_contexts", "terrain_contexts")]
-        return json.loads(file.metadata()["dmcm"])["dynamics_digest"], (shapes[0], shapes[1])

@@ -22,12 +22,20 @@ CRITIC_WARM_UP = 30  # iterations in which a new critic learns what a given acto
 
 
 class Runner(OnPolicyRunner):
-    """PPO on a `QuadrupedEnv`, trained up to a number of samples."""
+    """PPO on a `QuadrupedEnv`, trained up to a number of samples.
 
-    def __init__(self, env: QuadrupedEnv, config: dict, log_dir: str | None = None) -> None:
+    Args:
+        env: what to learn from.
+        config: rsl_rl's dictionary.
+        log_dir: folder of the run.
+        metadata: what its checkpoints say of the policy, see `policy.checkpoint.metadata`.
+    """
+
+    def __init__(self, env: QuadrupedEnv, config: dict, log_dir: str, metadata: dict[str, str | None]) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(env, config, log_dir, str(env.device))
         self.samples = self._critic_only = 0
+        self._metadata = metadata
         self._stopping = False
 
     def stop(self) -> None:
@@ -126,7 +134,7 @@ class Runner(OnPolicyRunner):
         )
 
     def save_checkpoint(self) -> Path:
-        """Write a checkpoint of tensors and plain numbers, atomically; of several processes, the first one does."""
+        """Write a checkpoint of tensors, numbers and text, atomically; of several processes, the first one does."""
         path = Path(self.logger.log_dir) / f"model_{self.samples}.pt"
         if self.gpu_global_rank > 0:
             return path
@@ -135,6 +143,7 @@ class Runner(OnPolicyRunner):
             "iteration": self.current_learning_iteration,
             "samples": self.samples,
             "levels": self.env.curriculum.level.cpu(),
+            "metadata": self._metadata,
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)

@@ -16,7 +16,7 @@ import robots
 from policy import distributed, runs
 from policy.checkpoint import newest as newest_checkpoint
 from policy.config import PolicyConfig
-from policy.contexts import contexts_for
+from policy.contexts import contexts_for, read_bank
 from policy.modes import ACTOR_GROUPS, NEEDS_BANK
 from policy.runner import Runner
 from policy.runs import Origin
@@ -40,7 +40,13 @@ def make_runner(config: PolicyConfig, env: QuadrupedEnv) -> Runner:
     torch.manual_seed(config.seed + distributed.rank())
     np.random.seed(config.seed + distributed.rank())
     setup = {**config.ppo.as_rsl_rl(ACTOR_GROUPS[config.mode]), "logger": WRITERS[config.logger]}
-    return Runner(env, setup, log_dir=str(config.run))
+    metadata = {
+        "robot": env.spec.name,
+        "robot_digest": env.spec.digest(),
+        "mode": config.mode,
+        "dynamics_digest": read_bank(config.mode, config.bank)[0],
+    }
+    return Runner(env, setup, str(config.run), metadata)
 
 
 def run(config: PolicyConfig, origin: Origin | None = None) -> Path:

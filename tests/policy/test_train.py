@@ -167,10 +167,62 @@ def test_a_checkpoint_that_was_saved_on_a_gpu_is_read_on_the_cpu(trained, tmp_pa
     make_runner(setup, make_env(setup.env)).load(str(path))
 
 
-def test_export_in_the_wrong_mode_is_refused(trained, tmp_path):
-    with pytest.raises(ValueError, match="give the mode"):
-        bank = make_bank(tmp_path / "bank.safetensors")
-        export(ExportConfig(newest_checkpoint(trained), tmp_path / "x.onnx", mode="multi", bank=bank))
+@pytest.fixture
+def labelled(trained, tmp_path):
+    """Return a function that writes the trained policy as one with this metadata, None as of an earlier version."""
+
+    def write(metadata, robot=None):
+        folder = tmp_path / "labelled"
+        folder.mkdir()
+        state = torch.load(newest_checkpoint(trained), weights_only=True)
+        own = state.pop("metadata")
+        torch.save(state if metadata is None else {**state, "metadata": {**own, **metadata}}, folder / "model_9.pt")
+        if robot:
+            (folder / "config.json").write_text(json.dumps({"env": {"robot": robot}, "mode": "none"}))
+        return folder
+
+    return write
+
+
+def test_a_checkpoint_tells_its_robot_its_mode_and_whose_contexts_it_sees(trained, tmp_path):
+    bank = make_bank(tmp_path / "bank.safetensors")
+    setup = config(tmp_path / "multi", samples=24 * 8, mode="multi", bank=bank)
+    own = {"robot": "go1", "robot_digest": SPEC.digest()}
+    for path, more in (
+        (newest_checkpoint(trained), {"mode": "vanilla", "dynamics_digest": None}),
+        (run(setup), {"mode": "multi", "dynamics_digest": "0123456789abcdef"}),
+    ):
+        assert checkpoint.metadata(path, checkpoint.read(path)) == {**own, **more}
+
+
+@pytest.mark.parametrize("way", ["recorded", "configured"])
+def test_export_takes_the_robot_that_the_checkpoint_is_of(labelled, tmp_path, way):
+    go2, out = robots.load("go2"), tmp_path / "policy.onnx"
+    recorded = {"robot": "go2", "robot_digest": go2.digest()}
+    export(ExportConfig(labelled(recorded) if way == "recorded" else labelled(None, "go2"), out))
+    about = inference.metadata(out)
+    assert (about["robot"], about["robot_digest"], about["mode"]) == ("go2", go2.digest(), "vanilla")
+    assert about["kp"] == [go2.kp] * 12
+
+
+@pytest.mark.parametrize(
+    ("metadata", "configured", "typed", "words"),
+    [
+        ({}, None, {"robot": "go2"}, "model_9.pt is of robot 'go1', not 'go2': leave out --robot"),
+        ({}, None, {"mode": "history"}, "is of mode 'vanilla', not 'history': leave out --mode"),
+        ({"robot_digest": "0"}, None, {}, "trained for a go1 with other constants"),
+        ({"mode": "multi", "dynamics_digest": "0"}, None, {"bank": "bank.safetensors"}, "of another dynamics model"),
+        (None, "go2", {"robot": "go1"}, "is of robot 'go2', not 'go1'"),
+        (None, None, {}, "does not tell which robot it was trained for: give --robot"),
+        (None, None, {"robot": "go1", "mode": "history"}, "give the mode it was trained in"),
+    ],
+)
+def test_export_as_what_the_checkpoint_is_not_is_refused(labelled, tmp_path, metadata, configured, typed, words):
+    path = labelled(metadata, configured) / "model_9.pt"
+    if "bank" in typed:
+        typed = {"bank": make_bank(tmp_path / typed["bank"])}
+    with pytest.raises(ValueError, match=words):
+        export(ExportConfig(path, tmp_path / "x.onnx", **typed))
     assert not (tmp_path / "x.onnx").exists()
 
 
