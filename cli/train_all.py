@@ -1,5 +1,6 @@
 """`dmcm train all`: every stage from nothing to what a robot needs, each a `dmcm` command that one could type."""
 
+import json
 import os
 import shlex
 import shutil
@@ -9,9 +10,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cli.drivers import RobotName
 
+SETTINGS = "settings.json"
+SAMPLES = {"base": "base_samples", "vanilla": "samples", "multi": "context_samples", "multi_last": "last_samples"}
 LAST_STD, LAST_QUIET = 0.15, 0.4  # of the actions in the last stretch, and share of the time without exploration
 
 
@@ -21,7 +25,8 @@ class AllConfig:
 
     Attributes:
         robot: which robot.
-        out: folder for all stages; its `models` gets what a robot needs.
+        out: folder for all stages, runs/<robot>_all by default; its `models` gets what a robot needs. Other settings
+            need another folder.
         base_samples: environment steps of the base policy, which collects the data and calibrates in the field, in the
             narrow ranges: a gait that bears everything tells less of the robot.
         samples: environment steps of the policy without contexts, which starts from it.
@@ -32,7 +37,7 @@ class AllConfig:
     """
 
     robot: RobotName = "go1"
-    out: Path = Path("runs/all")
+    out: Path | None = None
     base_samples: float = 18e6
     samples: float = 16e6
     context_samples: float = 8e6
@@ -42,12 +47,18 @@ class AllConfig:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the stages in order."""
+    """Run the stages in order.
+
+    Raises:
+        ValueError: if the folder's stages were made with other settings, or its record of them is damaged.
+    """
     import tyro
 
     config = tyro.cli(AllConfig, prog="dmcm train all", args=arguments)
-    made, data, learned = config.out / "models", config.out / "data", config.out / "dynamics"
-    base = _policy(config, config.out / "base", config.base_samples, "--env.factors", "narrow")
+    out = config.out or Path("runs") / f"{config.robot}_all"
+    _keep_settings(config, out)
+    made, data, learned = out / "models", out / "data", out / "dynamics"
+    base = _policy(config, out / "base", config.base_samples, "--env.factors", "narrow")
     _export(config, base, made / "calibration.onnx")
     seed = ("--seed", config.seed)
     robots = ("--num-robots", config.num_robots, *_robot(config))
@@ -58,13 +69,49 @@ def main(arguments: Sequence[str]) -> None:
         _copy(learned / name, made / name)
     sees = ("--mode", "multi", "--bank", made / "bank.safetensors")
     learns = (*sees, "--env.context-dropout", 0.5)
-    vanilla = _policy(config, config.out / "vanilla", config.samples, "--init", base)
+    vanilla = _policy(config, out / "vanilla", config.samples, "--init", base)
     _export(config, vanilla, made / "vanilla.onnx")
-    multi = _policy(config, config.out / "multi", config.context_samples, *learns, "--init", vanilla)
+    multi = _policy(config, out / "multi", config.context_samples, *learns, "--init", vanilla)
     little = ("--action-std", LAST_STD, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", LAST_QUIET)
-    last = _policy(config, config.out / "multi_last", config.last_samples, *learns, "--init", multi, *little)
+    last = _policy(config, out / "multi_last", config.last_samples, *learns, "--init", multi, *little)
     _export(config, last, made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
+
+
+def _keep_settings(config: AllConfig, out: Path) -> None:
+    """Write the settings into the folder, unless its stages were made with other ones."""
+    settings = {name: value for name, value in vars(config).items() if name != "out"}
+    for name, before in _settings(out).items():
+        now = settings.get(name, before)
+        if now != before:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{out} was made with {option} {_shown(before)}, not {_shown(now)}: give another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / f".{SETTINGS}.{os.getpid()}"
+    partial.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    os.replace(partial, out / SETTINGS)
+
+
+def _settings(out: Path) -> dict[str, Any]:
+    """Return what is known of the settings that the folder's stages were made with."""
+    from policy import runs
+
+    file = out / SETTINGS
+    if file.is_file():
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise ValueError(f"{file} is damaged: remove it to go on as typed, or give another --out") from None
+    known: dict[str, Any] = {}
+    for stage, samples in SAMPLES.items():  # an earlier version left what each training had
+        if (out / stage / runs.CONFIG).is_file():
+            run = runs.read(out / stage).config
+            known |= {"robot": run["env"]["robot"], "seed": run["seed"], samples: run["samples"]}
+    return known
+
+
+def _shown(value: object) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _export(config: AllConfig, checkpoint: Path, product: Path, *sees: object) -> None:

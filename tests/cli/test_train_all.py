@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,53 @@ def test_an_interrupted_policy_goes_on(stages, tmp_path):
     (run / "model_40.pt").touch()
     train_all.main(["--out", str(tmp_path), "--samples", "200", "--base-samples", "100"])
     assert "--resume" in stages[0] and "--resume" not in stages[4]
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--samples", "300"], r"was made with --samples 200, not 300: give another --out"),
+        (["--robot", "go2"], "was made with --robot go1, not go2"),
+        (["--seed", "7"], "was made with --seed 0, not 7"),
+        (["--num-robots", "7"], "was made with --num-robots 160, not 7"),
+    ],
+)
+def test_other_settings_in_a_folder_are_refused_and_nothing_is_run(stages, tmp_path, typed, words):
+    options = ["--out", str(tmp_path), "--samples", "200", "--base-samples", "100"]
+    train_all.main(options)
+    stages.clear()
+    record = (tmp_path / "settings.json").read_text()
+    with pytest.raises(ValueError, match=words):
+        train_all.main([*options, *typed])
+    assert not stages and (tmp_path / "settings.json").read_text() == record
+
+
+def test_a_folder_of_an_earlier_version_goes_on_with_the_settings_that_its_trainings_had(stages, tmp_path):
+    (tmp_path / "base").mkdir()
+    run = {"samples": 100.0, "seed": 0, "env": {"robot": "go2"}, "origin": None}
+    (tmp_path / "base" / "config.json").write_text(json.dumps(run))
+    options = ["--out", str(tmp_path), "--samples", "200"]
+    with pytest.raises(ValueError, match="--robot go2, not go1"):
+        train_all.main(options)
+    with pytest.raises(ValueError, match="--base-samples 100, not 18000000"):
+        train_all.main([*options, "--robot", "go2"])
+    assert not stages and not (tmp_path / "settings.json").exists()
+    train_all.main([*options, "--robot", "go2", "--base-samples", "100"])
+    assert stages and json.loads((tmp_path / "settings.json").read_text())["base_samples"] == 100.0
+
+
+def test_a_damaged_record_of_the_settings_is_said(stages, tmp_path):
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(ValueError, match=r"settings\.json is damaged: remove it"):
+        train_all.main(["--out", str(tmp_path)])
+    assert not stages
+
+
+def test_every_robot_has_a_folder_of_its_own_by_default(stages, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for robot in ("go1", "go2"):
+        train_all.main(["--robot", robot])
+        assert (tmp_path / "runs" / f"{robot}_all" / "models" / "multi.onnx").exists()
 
 
 def test_an_interrupted_stage_ends_the_chain(monkeypatch, tmp_path):
