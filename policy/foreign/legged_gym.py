@@ -30,9 +30,6 @@ RENAMED = {
     "commands.ranges.lin_vel_y": "env.commands.sideways",
     "commands.ranges.ang_vel_yaw": "env.commands.turning",
     "domain_rand.push_interval_s": "env.push_period_s",
-    "domain_rand.restitution_range": "env.nuisances.restitution",
-    "domain_rand.motor_strength_range": "env.nuisances.motor_strength",
-    "domain_rand.motor_offset_range": "env.nuisances.joint_offset",
 }
 LEARNER = {
     "seed": "seed",
@@ -262,23 +259,40 @@ def _terrain(of: _Fields) -> None:
 
 def _surface(of: _Fields) -> None:
     """Carry over friction and restitution: PhysX takes the mean of foot and ground."""
-    ground = of.take("terrain.static_friction", 1.0), of.take("terrain.dynamic_friction", 1.0)
-    bounce, vary, span = (
+    static, sliding, bounce = (
+        of.take("terrain.static_friction", 1.0),
+        of.take("terrain.dynamic_friction", 1.0),
         of.take("terrain.restitution", 0.0),
-        of.take("domain_rand.randomize_friction", True),
-        of.take("domain_rand.friction_range", [1.0, 1.0]),
     )
-    feet = span if vary else [1.0, 1.0]
-    of.carry("domain_rand.friction_range", "env.nuisances.friction", [(ground[1] + foot) / 2 for foot in feet])
-    of.carry("domain_rand.randomize_friction")
-    of.carry("terrain.dynamic_friction")
-    if ground[0] == ground[1]:
+    friction = _varied(of, "friction") or [1.0, 1.0]
+    of.carry("terrain.dynamic_friction", "env.nuisances.friction", [(sliding + foot) / 2 for foot in friction])
+    if static == sliding:
         of.carry("terrain.static_friction")
     else:
         of.leave("terrain.static_friction", "static and sliding friction are one")
-    if bounce:
-        of.made.put("env.nuisances.restitution", [bounce / 2, bounce / 2])
+    restitution = [(bounce + foot) / 2 for foot in _varied(of, "restitution") or [0.0, 0.0]]
+    if any(restitution):
+        of.made.put("env.nuisances.restitution", restitution)
     of.carry("terrain.restitution")
+
+
+def _motors(of: _Fields) -> None:
+    for theirs, ours in (("motor_strength", "motor_strength"), ("motor_offset", "joint_offset")):
+        span = _varied(of, theirs)
+        if span:
+            of.made.put(f"env.nuisances.{ours}", span)
+
+
+def _varied(of: _Fields, name: str) -> list[float] | None:
+    """Take a range of `domain_rand` and its flag, which counts as set where there is none; return what acts, if any."""
+    flag, path = f"domain_rand.randomize_{name}", f"domain_rand.{name}_range"
+    vary, span = of.take(flag, True), of.take(path)
+    if vary and span is None:
+        of.leave(flag, "the file gives no range")
+    else:
+        of.carry(flag)
+    of.carry(path)
+    return span if vary else None
 
 
 def _payload(of: _Fields) -> None:
@@ -382,5 +396,5 @@ def _asset(of: _Fields) -> None:
         of.carry(path)
 
 
-ROBOT_RULES = (_terrain, _surface, _payload, _pushes, _commands, _noise, _rewards, _drive, _asset)
+ROBOT_RULES = (_terrain, _surface, _motors, _payload, _pushes, _commands, _noise, _rewards, _drive, _asset)
 LEARNER_RULES = (_samples, _layers)

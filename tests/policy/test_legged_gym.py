@@ -113,6 +113,41 @@ def test_a_plane_has_no_curriculum_of_kinds_and_equal_gains_are_carried(tmp_path
     assert left["domain_rand.wind"] == "there is no such thing here"
 
 
+RANGES = (
+    "        restitution_range = [0.0, 0.4]\n        motor_strength_range = [0.9, 1.1]\n"
+    "        motor_offset_range = [-0.02, 0.02]\n        friction_range = [0.5, 1.5]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("flag", "bounce", "expected"),
+    [
+        (None, 0.0, {"friction": [0.75, 1.25], "restitution": [0.0, 0.2]}),
+        (True, 0.5, {"friction": [0.75, 1.25], "restitution": [0.25, 0.45]}),
+        (False, 0.5, {"friction": [1.0, 1.0], "restitution": [0.25, 0.25]}),
+        (False, 0.0, {"friction": [1.0, 1.0]}),
+    ],
+)
+def test_ranges_are_carried_over_where_their_flags_are_set_and_surfaces_as_the_mean(tmp_path, flag, bounce, expected):
+    names = ("friction", "restitution", "motor_strength", "motor_offset")
+    flags = "" if flag is None else "".join(f"        randomize_{name} = {flag}\n" for name in names)
+    body = (
+        f"    class terrain(LeggedRobotCfg.terrain):\n        restitution = {bounce}\n"
+        f"    class domain_rand(LeggedRobotCfg.domain_rand):\n{RANGES}{flags}"
+    )
+    made = translated(tmp_path, body)
+    motors = {} if flag is False else {"motor_strength": [0.9, 1.1], "joint_offset": [-0.02, 0.02]}
+    nuisances = made.config["env"]["nuisances"]
+    assert {name: pytest.approx(span) for name, span in {**expected, **motors}.items()} == nuisances
+    assert not made.left
+
+
+def test_a_flag_without_a_range_is_named(tmp_path):
+    body = "    class domain_rand(LeggedRobotCfg.domain_rand):\n        randomize_motor_strength = True\n"
+    made = translated(tmp_path, body)
+    assert made.left == [("domain_rand.randomize_motor_strength", "the file gives no range")]
+
+
 def test_a_base_class_elsewhere_is_named_and_legged_gyms_defaults_stand_in(tmp_path):
     text = f"class Go1Cfg(A1RoughCfg):\n{GO1}    class env(A1RoughCfg.env):\n        episode_length_s = 10\n"
     made = legged_gym.translate(write(tmp_path, text))
