@@ -76,6 +76,16 @@ def test_compose_builds_it(file):
     assert (ROOT / "docker" / build["context"] / build["dockerfile"]).resolve() == file
 
 
+def test_what_compose_mounts_is_in_a_clone_or_made_first(file):
+    yaml = pytest.importorskip("yaml")
+    compose, readme = (ROOT / "docker" / name for name in ("compose.yaml", "README.md"))
+    volumes = yaml.safe_load(compose.read_text(encoding="utf-8"))["services"][file.stem]["volumes"]
+    mounted = {Path(volume.split(":")[0]).name for volume in volumes}
+    ignored = set(re.findall(r"^/(\w+)/$", (ROOT / ".gitignore").read_text(encoding="utf-8"), re.M))
+    made = set(re.findall(r"^mkdir -p (\w+)$", readme.read_text(encoding="utf-8"), re.M))
+    assert "runs" in mounted and mounted & ignored <= made
+
+
 @pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed")
 def test_hadolint_has_nothing_to_say(file):
     done = subprocess.run([HADOLINT, str(file)], capture_output=True, text=True, check=False)
