@@ -113,6 +113,14 @@ def test_a_driver_is_of_its_robot():
         assembly.open_driver(Settings({"driver": "unitree_dds", "robot": "go1"}))
 
 
+@pytest.mark.parametrize(("release", "silent"), [(True, False), (False, True)])
+def test_a_go2_is_opened_as_the_parameters_say(monkeypatch, release, silent):
+    monkeypatch.setattr("deploy.unitree.go2_dds.Go2Driver", lambda *given, **named: (given, named))
+    chosen = {"driver": "unitree_dds", "interface": "eth0", "release_sport": release, "silent_rivals": silent}
+    given, named = assembly.open_driver(Settings(chosen))
+    assert given == ("eth0", 0, 0.005) and named == {"release_sport": release, "silent_rivals": silent}
+
+
 def test_says_how_to_install_a_core_that_is_missing(monkeypatch):
     core.require("models")
     monkeypatch.setattr(core, "find_spec", lambda name: None)

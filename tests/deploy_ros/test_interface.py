@@ -108,6 +108,7 @@ def test_the_launch_file_offers_what_the_node_takes():
     table = next(n for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "ARGUMENTS")
     names = {row.elts[0].value for row in table.value.elts}
     asked = {*("robot", "driver", "policy", "context", "terrain", "record", "teleop", "rviz", "namespace")}
+    asked |= {"compensate", "release_sport", "silent_rivals"}
     assert asked <= names
 
 

@@ -131,8 +131,9 @@ def open_driver(settings: Settings) -> RobotDriver:
         return Go1Driver(command_dt=settings.command_dt)
     from deploy.unitree.go2_dds import Go2Driver
 
-    domain, release = settings["robot_domain"], settings["release_sport"]
-    return Go2Driver(settings["interface"], domain, settings.command_dt, release_sport=release)
+    network = settings["interface"], settings["robot_domain"]
+    accepted = {name: settings[name] for name in ("release_sport", "silent_rivals")}
+    return Go2Driver(*network, settings.command_dt, **accepted)
 
 
 def lasting_problem(settings: Settings, driver: RobotDriver, controller: Controller) -> str | None:

@@ -209,6 +209,7 @@ PARAMETERS = (
     Parameter("interface", "", "network interface of the robot, such as eth0, for `unitree_dds`"),
     Parameter("robot_domain", 0, "DDS domain of the robot for `unitree_dds`: 0 on a Go2", lower=0, upper=232),
     Parameter("release_sport", False, "let the Go2's own controller go first; the robot must lie"),
+    Parameter("silent_rivals", False, "accept other writers of a Go2's commands as long as they send nothing"),
     Parameter("contexts", "~/.ros/contexts", "folder where `adapt_context` keeps logs and contexts"),
     Parameter("preflight_jitter", 0.0, "s of measuring the machine's timing at configure", lower=0.0, upper=30.0),
     Parameter("realtime_priority", 0, "SCHED_FIFO priority of the control loop; 0 is none", lower=0, upper=99),

@@ -35,6 +35,8 @@ ARGUMENTS = (
     ("compensate", "false", ("true", "false"), "let adapt_context correct the gains"),
     ("terrain", "flat", (), "terrain context"),
     ("interface", "", (), "network interface of the robot, for the Unitree drivers"),
+    ("release_sport", "false", ("true", "false"), "let a Go2's own controller go first; the robot must lie"),
+    ("silent_rivals", "false", ("true", "false"), "accept other writers of a Go2's commands that send nothing"),
     ("config", "", (), "parameter file; by default the package's config/quadruped.yaml"),
     ("record", "false", ("true", "false"), "record the topics as a rosbag2 folder with MCAP"),
     ("bag", "", (), "folder to record to; by default rosbag2's own choice"),
@@ -44,6 +46,7 @@ ARGUMENTS = (
     ("payload", "0.0", (), "on the simulated robot's back, kg"),
     ("stairs", "0.0", (), "height of the steps 2 m ahead of the simulated robot, m; 0 is flat ground"),
 )
+SWITCHES = ("compensate", "release_sport", "silent_rivals")  # parameters that the configuration may turn on as well
 RECORDED = (
     *("joint_states", "imu/data", "joint_commands", "joint_targets", "controller_state", "cmd_vel"),
     *("/tf", "/tf_static", "/diagnostics"),
@@ -69,7 +72,7 @@ def _everything(context: LaunchContext) -> list[Action]:
     prefix = f"{namespace}/" if namespace else ""
     config = given["config"] or str(Path(get_package_share_directory("deploy")) / "config" / "quadruped.yaml")
     chosen = {name: given[name] for name in ("robot", "policy", "context", "terrain", "interface")}
-    chosen["compensate"] = given["compensate"] == "true"
+    chosen |= {name: True for name in SWITCHES if given[name] == "true"}
     chosen |= {"driver": "topics" if given["driver"] == "sim" else given["driver"], "frame_prefix": prefix}
     controller = Node(name=interface.NODE, **_ours(interface.NODE, namespace, config, chosen))
     damper = Node(name="damp", **_ours("damp", namespace, config, chosen))
