@@ -315,6 +315,7 @@ class QuadrupedEnv(VecEnv):
     def _place(self, part: Part) -> None:
         start, heading = self.curriculum.place(part)
         part.put(self.start_heading, heading)
+        part.put(self.stall_place, start)
         cos, sin = heading.cos()[:, None], heading.sin()[:, None]
         x = start[:, :1] + cos * self.start_x - sin * self.start_y
         y = start[:, 1:] + sin * self.start_x + cos * self.start_y

@@ -106,6 +106,22 @@ def test_a_robot_that_is_told_to_walk_and_stands_is_reset_as_if_it_fell_and_one_
     assert torch.equal(ended, asked.float())
 
 
+@pytest.mark.parametrize("rows_on", [("cpu",), ()], ids=["rows", "mask"])
+def test_whether_a_robot_gets_anywhere_is_told_from_its_start_also_after_its_position_was_lost(monkeypatch, rows_on):
+    monkeypatch.setattr(batched, "ROWS_ON", rows_on)
+    env = make_env(4)
+    step = env.sim.step
+
+    def diverge(targets):
+        step(targets)
+        env.sim.root_position[2], env.sim.diverged[2] = torch.nan, True
+
+    monkeypatch.setattr(env.sim, "step", diverge)
+    env.command[:] = 0.0
+    _, _, done, _ = env.step(torch.zeros(4, 12))
+    assert done[2] and torch.equal(env.stall_place[2], env.spawn[2, :2])
+
+
 def test_an_episode_has_a_share_of_the_sensor_noise():
     loud, quiet = make_env(256, noise=NoiseConfig(quietest=1.0)), make_env(256, noise=NoiseConfig(quietest=0.0))
     assert torch.equal(loud.loudness, torch.ones(256, 1))
