@@ -26,7 +26,7 @@ class Reading:
 
     Attributes:
         name, unit, value: such as payload, kg, 1.4.
-        spread: standard deviation of the value over parts of the log, in the unit.
+        spread: standard deviation of the value over parts of the log, in the unit; None without halvings.
         r2, median_error: of the probe on robots that it was not fitted to.
         known: whether the probe is good enough to be believed.
     """
@@ -34,7 +34,7 @@ class Reading:
     name: str
     unit: str
     value: float
-    spread: float
+    spread: float | None
     r2: float
     median_error: float
     known: bool
@@ -46,7 +46,7 @@ class Adaptation:
 
     Attributes:
         context: (n,).
-        uncertainty: standard deviation of every entry, from adapting to halves of the log, (n,).
+        uncertainty: standard deviation of every entry, from adapting to halves of the log, (n,); NaN without halvings.
         before, after: held-out error with the nominal and with the found context, in units of the targets' variance.
         readings: in the order of the model's probes.
         samples: transitions adapted on.
@@ -82,7 +82,8 @@ def adapt(
         nominal: context of the robot as it is built, (n,).
         dt: control period, s.
         seed: of the halvings.
-        splits: how many halvings the uncertainty rests on; 0 leaves it out, as halves of a few seconds tell nothing.
+        splits: how many halvings uncertainty and spreads rest on; with 0 they are not known, nor can they be from a few
+            seconds: halves scatter as much for robots that are read well. What is found does not depend on it.
 
     Raises:
         RefusedError: if there are too few samples, or if the context found predicts the walk's end no better than the
@@ -100,10 +101,10 @@ def adapt(
         )
     if keep:
         context, after = np.array(nominal, dtype=float), before
-    differences = halves(model, learn, start, terrain, dt, seed, splits) if splits else np.zeros((1, len(context)))
+    differences = halves(model, learn, start, terrain, dt, seed, splits) if splits else None
     return Adaptation(
         context=context,
-        uncertainty=_spread(differences),
+        uncertainty=np.full(len(context), np.nan) if differences is None else _spread(differences),
         before=before,
         after=after,
         readings=read_probes(model.probes, context, differences),
@@ -173,14 +174,14 @@ def halves(
     return np.array(found)
 
 
-def read_probes(probes: Sequence[Probe], context: np.ndarray, differences: np.ndarray) -> tuple[Reading, ...]:
-    """Return what the probes read from the context; `differences` as from `halves`, (s, n)."""
+def read_probes(probes: Sequence[Probe], context: np.ndarray, differences: np.ndarray | None) -> tuple[Reading, ...]:
+    """Return what the probes read from the context; `differences` as from `halves`, (s, n), or None."""
     return tuple(
         Reading(
             name=probe.name,
             unit=probe.unit,
             value=float(probe.read(context)),
-            spread=float(_spread(differences @ probe.weights)),
+            spread=None if differences is None else float(_spread(differences @ probe.weights)),
             r2=probe.r2,
             median_error=probe.median_error,
             known=probe.r2 >= KNOWN_R2,

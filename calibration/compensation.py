@@ -20,7 +20,7 @@ LOWEST, HIGHEST = 0.3, 1.7  # strength that is believed
 def compensation(readings: Sequence[Reading]) -> Gains:
     """Return the factors that make up for what was read of the motors, within LEAST and MOST.
 
-    A damping that is not known stays as it is.
+    A damping that is not known stays as it is. A reading whose spread is not known is believed if a motor can have it.
 
     Raises:
         RefusedError: if the stiffness is not known, or a reading is too unsure, or is none that a motor can have.
@@ -32,9 +32,10 @@ def compensation(readings: Sequence[Reading]) -> Gains:
 
 
 def _factor(reading: Reading) -> float:
-    if not (LOWEST <= reading.value <= HIGHEST and reading.spread <= SURE):
+    if not (LOWEST <= reading.value <= HIGHEST and (reading.spread is None or reading.spread <= SURE)):
+        spread = "" if reading.spread is None else f" +- {reading.spread:.2f}"
         raise RefusedError(
-            f"gains cannot be corrected: {reading.name} was read as {reading.value:.2f} +- {reading.spread:.2f}; "
+            f"gains cannot be corrected: {reading.name} was read as {reading.value:.2f}{spread}; "
             "record the walk again, or adapt without --compensate"
         )
     return min(MOST, max(LEAST, 1.0 / reading.value))
@@ -43,5 +44,5 @@ def _factor(reading: Reading) -> float:
 def of_the_motors(reading: T, gains: Gains) -> T:
     """Return a reading made under corrected gains as what it says of the motors alone."""
     factor = {KP: gains.kp, KD: gains.kd}.get(reading.name, 1.0)
-    scaled = [name for name in ("value", "spread", "median_error") if hasattr(reading, name)]
+    scaled = [name for name in ("value", "spread", "median_error") if getattr(reading, name, None) is not None]
     return replace(reading, **{name: getattr(reading, name) / factor for name in scaled})

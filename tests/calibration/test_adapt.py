@@ -70,6 +70,13 @@ def test_uncertainty_is_the_scatter_over_walks(bench, model):
     assert 0.6 < np.exp(np.log(claimed / scatter).mean()) < 1.7
 
 
+def test_without_halvings_the_same_is_found_and_nobody_says_how_sure_it_is(bench, model):
+    whole, without = found(bench, model, bench.walk), found(bench, model, bench.walk, splits=0)
+    np.testing.assert_array_equal(without.context, whole.context)
+    assert [r.value for r in without.readings] == [r.value for r in whole.readings]
+    assert np.isnan(without.uncertainty).all() and {r.spread for r in without.readings} == {None}
+
+
 def test_readings_come_with_what_they_are_worth(bench, model):
     payload, gain, friction = found(bench, model, bench.walk).readings
     assert (payload.name, payload.unit, payload.known) == ("payload", "kg", True)
