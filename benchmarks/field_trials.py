@@ -125,15 +125,18 @@ def _compensated(job: WalkJob) -> tuple[str, float]:
 def jobs(
     robot: str, models: Path, motions: dict[str, Motion], factors: Sequence[RobotFactors], seed: int, folder: Path
 ) -> list[WalkJob]:
-    """Return a job for every motion and robot; robot i has seed `seed` + i."""
+    """Return a job for every motion and robot; robot i has seed `seed` + i.
+
+    A walk's folder is named by all that it depends on, besides the code: motion, robot, seed, and the models' files.
+    """
     made = []
     for name, motion in motions.items():
         steered = name not in UNSTEERED
-        files = [models / POLICY, *([models / "dynamics.onnx"] if name == COMPENSATED else ())]
-        content = b"".join(path.read_bytes() for path in files)
-        key = hashlib.sha256(repr((motion.phases, steered)).encode() + content).hexdigest()[:8]
+        files = [POLICY, *(("dynamics.onnx", "bank.safetensors") if name == COMPENSATED else ())]
+        content = b"".join((models / file).read_bytes() for file in files)
         for i, one in enumerate(factors):
-            kept = folder / f"{name}-{key}" / str(seed + i)
+            key = hashlib.sha256(repr((robot, one, motion.phases, steered)).encode() + content).hexdigest()[:8]
+            kept = folder / f"{name}-{seed + i}-{key}"
             made.append(WalkJob(robot, models, name, motion, one, seed + i, kept, steered))
     return made
 

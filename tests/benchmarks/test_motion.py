@@ -41,6 +41,23 @@ def test_a_compensated_walk_that_fails_is_told_and_not_walked_twice(tmp_path, mo
     assert examine((found, "go1", SHIPPED)).problem.startswith("fell")
 
 
+def test_a_walk_is_another_ones_only_if_all_that_it_depends_on_is_the_same(tmp_path):
+    motions = {name: motion for name, motion in candidates().items() if name in ("shipped", COMPENSATED)}
+
+    def kept(count, models=SHIPPED):
+        drawn = field_trials.draw_robots(count, 7)
+        return [one.folder for one in field_trials.jobs("go1", models, motions, drawn, 7, tmp_path)]
+
+    assert kept(3) == kept(3) and len({*kept(3), *kept(4)}) == 14, "another count draws other robots"
+    other = tmp_path / "models"
+    other.mkdir()
+    for file in (field_trials.POLICY, "dynamics.onnx", "bank.safetensors"):
+        (other / file).write_bytes((SHIPPED / file).read_bytes())
+    assert kept(2, other) == kept(2)
+    (other / "bank.safetensors").write_bytes(b"another")
+    assert [here == there for here, there in zip(kept(2, other), kept(2), strict=True)] == [True, True, False, False]
+
+
 def test_readings_of_a_compensated_walk_are_of_the_motors(tmp_path):
     soft = RobotFactors(kp_scale=0.6)
     found = field_trials.walk(job(tmp_path, soft))
