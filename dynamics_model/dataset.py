@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,33 @@ def read_task(path: Path, torque: bool = False) -> tuple[Task, Tensor, Tensor]:
     return task, frames, segment
 
 
+def task_files(folder: Path) -> list[Path]:
+    """Return a dataset's files in order of their names.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        DatasetError: if it holds no task files.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such dataset folder, run `dmcm collect` first")
+    paths = sorted(folder.glob("task_*.safetensors"))
+    if not paths:
+        raise DatasetError(f"{folder}: holds no task_*.safetensors files, run `dmcm collect` first")
+    return paths
+
+
+def digest(folder: Path) -> str:
+    """Return the hash that a dataset's card calls it by: the SHA-256 over its files' own, in order of their names.
+
+    Raises:
+        FileNotFoundError, DatasetError: as `task_files`.
+    """
+    whole = hashlib.sha256()
+    for path in task_files(folder):
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
+
+
 def _task(path: Path, header: Any) -> Task:
     if not isinstance(header, dict) or header.get("kind") != "task":
         raise DatasetError(f"{path}: not a task file (no 'dmcm' header of kind 'task')")
@@ -211,12 +239,7 @@ class Dataset:
             FileNotFoundError: if there is no such folder.
             DatasetError: if it holds no task files, or one of them is unusable.
         """
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such dataset folder, run `dmcm collect` first")
-        paths = sorted(folder.glob("task_*.safetensors"))
-        if not paths:
-            raise DatasetError(f"{folder}: holds no task_*.safetensors files, run `dmcm collect` first")
-        return cls([read_task(path, torque) for path in paths], history)
+        return cls([read_task(path, torque) for path in task_files(folder)], history)
 
     def terrain_index(self, name: str = "flat") -> int:
         """Return the column of the terrain called `name`.

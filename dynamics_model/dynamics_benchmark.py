@@ -12,8 +12,18 @@ from typing import Any
 import torch
 
 from dynamics_model.comparison import SECONDS, Bench, errors, ridge_rows, rows_of
-from dynamics_model.contenders import CHAIN_COST, METHODS, Method, Split, base_config, configure, split, train
-from dynamics_model.dataset import Dataset, SensorNoise
+from dynamics_model.contenders import (
+    CHAIN_COST,
+    CHAIN_POINTS,
+    METHODS,
+    Method,
+    Split,
+    base_config,
+    configure,
+    split,
+    train,
+)
+from dynamics_model.dataset import Dataset, SensorNoise, digest
 from dynamics_model.disentangle import probes, spread
 from dynamics_model.network import DynamicsModel, ModelConfig
 from dynamics_model.observed import observed
@@ -21,13 +31,15 @@ from dynamics_model.train import TrainConfig, write_json
 
 HISTORIES, SIZES = (1, 3, 5), (4, 8)  # that `choose` tries, frames and entries of each context
 CHAIN_RATES = (3e-4, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)  # learning rates that it tries
+LATER = ("dataset", "stairs", "chain_points")  # settings that older figures do not name
 
 
 @dataclass
 class DynamicsBenchConfig:
     """Compare dynamics models on the dataset of `dmcm collect`; the last 15 % of every log judge.
 
-    A method that is finished is kept, one that was interrupted goes on. Ctrl-C leaves a checkpoint.
+    A method that is finished is kept, one that was interrupted goes on, both only with the settings and the data that
+    they were begun with. Ctrl-C leaves a checkpoint.
 
     Attributes:
         dataset: folder of task files.
@@ -70,15 +82,16 @@ def run(config: DynamicsBenchConfig) -> Iterator[tuple[str, dict[str, Any] | Non
     """
     _check(config)
     began = time.monotonic()
+    common = _common(config)
     if config.choose:
-        chosen = _choose(config, began)
+        chosen = _choose(config, common, began)
         if chosen is None:
             yield "choose", None
             return
         config = replace(config, **chosen)
     model = _model(config, config.history, config.context)
     for name in config.methods or METHODS:
-        figures = method_figures(config, METHODS[name], model, config.budget, config.out, began)
+        figures = method_figures(config, common, METHODS[name], model, began)
         yield name, figures
         if figures is None:
             return
@@ -96,25 +109,20 @@ def _check(config: DynamicsBenchConfig) -> None:
 
 
 def method_figures(
-    config: DynamicsBenchConfig, method: Method, model: ModelConfig, budget: int, out: Path, began: float
+    config: DynamicsBenchConfig, common: dict[str, Any], method: Method, model: ModelConfig, began: float
 ) -> dict[str, Any] | None:
     """Return a method's figures, from its file or by training and judging it; None if time is up."""
-    path = out / method.name / "figures.json"
-    settings = {"budget": budget, "seed": config.seed, "history": model.history, "context": model.robot}
-    settings["hidden"] = list(model.hidden)
-    if method.chains:
-        settings["chain_cost"] = CHAIN_COST
-    if not method.table:
-        settings["chain_rate"] = config.chain_rate
+    path = config.out / method.name / "figures.json"
+    settings = _settings(common, method, model, config.budget, config.chain_rate)
     if path.exists():
         held = json.loads(path.read_text())
-        if held["settings"] != settings:
-            raise ValueError(f"{path} holds figures of other settings ({held['settings']}): give another --out")
+        _agree(path.parent, held["settings"], settings)
         return held
     base = base_config(config.dataset, model, config.seed, config.threads)
     data = _read(config, replace(model, history=method.history or model.history, torque=method.torque))
     parts = split(data, config.seed)
-    training = configure(method, base, data, budget, out, config.chain_rate)
+    _claim(path.parent, settings)
+    training = configure(method, base, data, config.budget, config.out, config.chain_rate)
     cpu = time.process_time()
     if not (training.output / "model.safetensors").exists() and not _train(
         config, method, training, data, parts, began
@@ -124,6 +132,48 @@ def method_figures(
     figures["cpu_seconds"] = round(time.process_time() - cpu, 1)  # of this call
     write_json(path, figures)
     return figures
+
+
+def _common(config: DynamicsBenchConfig) -> dict[str, Any]:
+    """Return the settings of whatever is made of the dataset."""
+    return {"dataset": digest(config.dataset)[:16], "stairs": config.stairs, "seed": config.seed}
+
+
+def _settings(
+    common: dict[str, Any], method: Method, model: ModelConfig, budget: int, chain_rate: float
+) -> dict[str, Any]:
+    """Return all that a trained method and its figures depend on, besides the code."""
+    shape = {"history": model.history, "context": model.robot, "hidden": list(model.hidden)}
+    settings = {**common, "budget": budget, **shape}
+    if method.chains:
+        settings |= {"chain_cost": CHAIN_COST, "chain_points": CHAIN_POINTS}
+    if not method.table:
+        settings["chain_rate"] = chain_rate
+    return settings
+
+
+def _agree(path: Path, held: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Raise ValueError, naming what differs, unless what `path` holds was made with these settings."""
+    held = {name: settings[name] for name in LATER if name in settings} | held
+    other = [name for name in settings | held if held.get(name) != settings.get(name)]
+    if other:
+        which = ", ".join(f"{name} {held.get(name)}, not {settings.get(name)}" for name in other)
+        raise ValueError(f"{path} holds a run of other settings ({which}): give another --out, or remove it")
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """Note in `folder` with which settings a model is trained there, or make sure that the one there was.
+
+    Raises:
+        ValueError: if there is one of other settings, or of some that nobody noted.
+    """
+    path = folder / "settings.json"
+    if not any((folder / name).exists() for name in ("checkpoint.safetensors", "model.safetensors")):
+        write_json(path, settings)
+    elif path.exists():
+        _agree(folder, json.loads(path.read_text()), settings)
+    else:
+        raise ValueError(f"{folder} holds a run of settings that nobody noted: give another --out, or remove it")
 
 
 def _train(
@@ -197,13 +247,19 @@ def _choice(config: DynamicsBenchConfig) -> list[dict[str, Any]]:
 
 def _observed(config: DynamicsBenchConfig, parts: Split) -> list[dict[str, Any]]:
     """Return what a policy's own input tells of the robot, from its file or by training the readers."""
-    path = config.out / "observed.json"
-    if not path.exists():
-        torch.set_num_threads(config.threads)
-        data = Dataset.read(config.dataset, history=2)
-        columns = data.terrain_index("flat"), data.terrain_index(config.stairs)
-        write_json(path, observed(data, parts, columns, SensorNoise(), config.seed))
-    return json.loads(path.read_text())
+    path, settings = config.out / "observed.json", _common(config)
+    if path.exists():
+        held = json.loads(path.read_text())
+        if isinstance(held, list):  # of before settings were noted with it
+            return held
+        _agree(path, held["settings"], settings)
+        return held["rows"]
+    torch.set_num_threads(config.threads)
+    data = Dataset.read(config.dataset, history=2)
+    columns = data.terrain_index("flat"), data.terrain_index(config.stairs)
+    rows = observed(data, parts, columns, SensorNoise(), config.seed)
+    write_json(path, {"settings": settings, "rows": rows})
+    return rows
 
 
 def _used(bench: Bench) -> dict[str, float]:
@@ -211,31 +267,37 @@ def _used(bench: Bench) -> dict[str, float]:
 
 
 def _read(config: DynamicsBenchConfig, model: ModelConfig) -> Dataset:
-    return Dataset.read(config.dataset, model.history, model.torque)
+    """Return the dataset as the model takes it.
+
+    Raises:
+        FileNotFoundError, DatasetError: if it is unusable, or without the stairs.
+    """
+    data = Dataset.read(config.dataset, model.history, model.torque)
+    data.terrain_index(config.stairs)
+    return data
 
 
 def _model(config: DynamicsBenchConfig, history: int, size: int) -> ModelConfig:
     return ModelConfig(history=history, robot=size, terrain=size, hidden=config.hidden)
 
 
-def _choose(config: DynamicsBenchConfig, began: float) -> dict[str, Any] | None:
+def _choose(config: DynamicsBenchConfig, common: dict[str, Any], began: float) -> dict[str, Any] | None:
     """Return what predicts validation robots on stairs best after a short training; None if time is up.
 
     History and context size are chosen with the table's method, the rate of chains with DMCM's. What counts is the
     error of one step, which training lowers: half a second ahead on stairs a model that has learned little errs less.
     """
     path = config.out / "choice.json"
-    settings = {"budget": config.budget, "seed": config.seed, "hidden": list(config.hidden), "stairs": config.stairs}
+    settings = {**common, "budget": config.budget, "hidden": list(config.hidden)}
     if path.exists():
         held = json.loads(path.read_text())
-        if held["settings"] != settings:
-            raise ValueError(f"{path} holds a choice of other settings ({held['settings']}): give another --out")
+        _agree(path, held["settings"], settings)
         return held["chosen"]
     shapes = [(history, 8) for history in HISTORIES] + [(3, size) for size in SIZES if size != 8]
     tried = [{"method": "table_anchor", "history": h, "context": size} for h, size in shapes]
     tried += [{"method": "dmcm", "history": 3, "context": 8, "chain_rate": rate} for rate in CHAIN_RATES]
     for one in tried:
-        error = _short(config, one, began)
+        error = _short(config, common, one, began)
         if error is None:
             return None
         one |= error
@@ -248,15 +310,19 @@ def _choose(config: DynamicsBenchConfig, began: float) -> dict[str, Any] | None:
     return chosen
 
 
-def _short(config: DynamicsBenchConfig, tried: dict[str, Any], began: float) -> dict[str, float | None] | None:
+def _short(
+    config: DynamicsBenchConfig, common: dict[str, Any], tried: dict[str, Any], began: float
+) -> dict[str, float | None] | None:
     """Return the errors of validation robots on stairs after a quarter of the budget, None if time is up."""
     method, rate = METHODS[tried["method"]], tried.get("chain_rate", config.chain_rate)
     model = _model(config, tried["history"], tried["context"])
+    budget = max(config.budget // 4, CHAIN_COST)
+    out = config.out / "choose" / f"h{model.history}_c{model.robot}_{rate:g}"
     data = _read(config, model)
     parts = split(data, config.seed)
-    out = config.out / "choose" / f"h{model.history}_c{model.robot}_{rate:g}"
+    _claim(out / method.name, _settings(common, method, model, budget, rate))
     base = base_config(config.dataset, model, config.seed, config.threads)
-    training = configure(method, base, data, max(config.budget // 4, CHAIN_COST), out, rate)
+    training = configure(method, base, data, budget, out, rate)
     done = (training.output / "model.safetensors").exists()
     if not done and not _train(config, method, training, data, parts, began):
         return None

@@ -1,6 +1,7 @@
 """The contenders of the dynamics benchmark: trained, resumed and judged on a small world."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -63,6 +64,68 @@ def test_what_is_finished_is_kept_and_other_settings_are_refused(config, found):
         list(run(replace(config, methods=("magic",))))
 
 
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"stairs": "rough_2"}, "stairs stairs_10cm, not rough_2"),
+        ({"budget": 16}, "budget 12, not 16"),
+    ],
+)
+def test_a_model_that_nobody_judged_yet_is_not_taken_for_one_of_other_settings(
+    config, found, tmp_path, setting, sentence
+):
+    shutil.copytree(config.out / "table_anchor", tmp_path / "table_anchor", ignore=shutil.ignore_patterns("fig*"))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=rf"table_anchor holds a run of other settings \({sentence}\): give another"):
+        list(run(replace(config, out=tmp_path, methods=("table_anchor",), **setting)))
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_what_was_begun_on_other_data_or_nobody_knows_how_is_refused(config, found, folder, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(folder, data)
+    shutil.copytree(config.out, out)
+    same = replace(config, dataset=data, out=out, methods=("none", "true"))
+    assert list(run(same)) == [(name, found[name]) for name in same.methods], "another folder, the same data"
+    (data / "task_00095.safetensors").unlink()
+    (out / "true" / "figures.json").unlink()
+    for name in same.methods:
+        with pytest.raises(ValueError, match=rf"{name} holds a run of other settings \(dataset \w+, not"):
+            list(run(replace(same, methods=(name,))))
+    (out / "true" / "settings.json").unlink()
+    with pytest.raises(ValueError, match="true holds a run of settings that nobody noted: give another --out"):
+        list(run(replace(config, out=out, methods=("true",))))
+
+
+def test_a_terrain_that_is_not_there_is_refused_before_anything_is_made(config, tmp_path):
+    with pytest.raises(ValueError, match="no terrain 'stairs_99cm'"):
+        list(run(replace(config, out=tmp_path, methods=("table",), stairs="stairs_99cm")))
+    assert not list(tmp_path.iterdir())
+
+
+def test_figures_of_before_data_and_stairs_were_noted_are_read_where_the_rest_agrees(config, found, tmp_path):
+    path = tmp_path / "none" / "figures.json"
+    path.parent.mkdir()
+    held = {**found["none"], "settings": {**found["none"]["settings"]}}
+    del held["settings"]["dataset"], held["settings"]["stairs"]
+    path.write_text(json.dumps(held))
+    (tmp_path / "observed.json").write_text("[]")
+    old = replace(config, out=tmp_path, methods=("none",))
+    assert figures_of(old, dict(run(old)))["observed"] == []
+    with pytest.raises(ValueError, match="seed 0, not 1"):
+        list(run(replace(old, seed=1)))
+
+
+def test_what_a_policy_sees_is_kept_with_its_settings(config, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(observed, "ITERATIONS", 2)
+    kept = replace(config, out=tmp_path)
+    rows = figures_of(kept, found)["observed"]
+    assert rows and figures_of(kept, found)["observed"] == rows
+    with pytest.raises(ValueError, match=r"observed.json holds a run of other settings \(stairs stairs_10cm, not"):
+        figures_of(replace(kept, stairs="rough_2"), found)
+
+
 def test_time_that_is_up_leaves_a_checkpoint_to_go_on_from(config, tmp_path):
     cut = replace(config, out=tmp_path, methods=("table",), seconds=1.5, budget=100_000)
     assert list(run(cut)) == [("table", None)]
@@ -92,7 +155,7 @@ def test_what_is_chosen_on_validation_robots_is_what_all_methods_get(folder, tmp
     assert "chain_rate" not in found["table"]["settings"], "a table's own rates"
     text = dynamics_report.markdown(figures_of(config, found))
     assert text.count("| dmcm | 3 | 8 |") == 2 and "| 0.01 |" in text
-    with pytest.raises(ValueError, match="choice of other settings"):
+    with pytest.raises(ValueError, match=r"choice.json holds a run of other settings \(budget"):
         list(run(replace(config, budget=97)))
 
 

@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 
 import robots
+from dynamics_model.dataset import digest
 from sim import datacard
 from sim.collect import SIGNALS, CollectConfig, collect, draw_robots
 from sim.factors import NARROW, RobotFactors, TerrainFactors
@@ -74,6 +75,6 @@ def test_the_card_says_what_there_is(config):
     card = datacard.describe(config.out)
     assert (card["tasks"], card["robots"], card["transitions"]) == (6, 3, 120) and len(card["hash"]) == 64
     assert set(card["falls_per_minute"]) == {"flat", "stairs_7cm"} and card["factors"]["kp_scale"][-1] >= 1.0
-    assert card["hash"][:16] in datacard.text(card)
+    assert card["hash"][:16] in datacard.text(card) and card["hash"] == digest(config.out)
     next(config.out.glob("*.safetensors")).unlink()
     assert datacard.describe(config.out)["hash"] != card["hash"]
