@@ -81,8 +81,7 @@ def run(config: DynamicsBenchConfig) -> Iterator[tuple[str, dict[str, Any] | Non
             other settings before.
     """
     _check(config)
-    began = time.monotonic()
-    common = _common(config)
+    common, began = _common(config), time.monotonic()
     if config.choose:
         chosen = _choose(config, common, began)
         if chosen is None:

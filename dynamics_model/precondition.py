@@ -40,8 +40,8 @@ def precondition(
     """Change the coordinates of the context `name` so that adaptation with `learner.rate()` is well conditioned.
 
     Afterwards zero is the mean of `reference`, its spread is one, the curvature is diagonal, and every entry's rate is
-    the inverse of its curvature, the prior's as it is with POINTS samples included: with a few dozen the prior's is much
-    larger, and steps in a direction that little but the prior holds diverge. Predictions do not change.
+    the inverse of its curvature, the prior's as it is with POINTS samples included: with a few dozen it is much larger,
+    and steps in a direction that little but the prior holds diverge. Predictions do not change.
 
     Args:
         model: changed in place.
