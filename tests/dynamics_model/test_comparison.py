@@ -127,7 +127,7 @@ def test_what_a_policy_sees_is_kept_with_its_settings(config, found, tmp_path, m
 
 
 def test_time_that_is_up_leaves_a_checkpoint_to_go_on_from(config, tmp_path):
-    cut = replace(config, out=tmp_path, methods=("table",), seconds=1.5, budget=100_000)
+    cut = replace(config, out=tmp_path, methods=("table",), seconds=3.0, budget=100_000)
     assert list(run(cut)) == [("table", None)]
     assert (tmp_path / "table" / "checkpoint.safetensors").exists()
 
