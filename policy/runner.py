@@ -153,8 +153,17 @@ class Runner(OnPolicyRunner):
     def load(
         self, path: str, load_cfg: dict | None = None, strict: bool = True, map_location: str | None = None
     ) -> dict:
-        """Load a checkpoint of this run: networks, optimizer, terrain levels, counts."""
+        """Load a checkpoint of this run: networks, optimizer, terrain levels, counts.
+
+        Raises:
+            ValueError: if it is damaged, or was trained for another robot, in another mode or with other contexts.
+        """
         state = checkpoint.read(Path(path))
+        for name, held in checkpoint.metadata(Path(path), state).items():
+            if held not in (None, ours := self._metadata[name]):
+                raise ValueError(
+                    f"{path} is of {name} '{held}', not '{ours}': resume as it was begun, or give another --run"
+                )
         self.alg.load(state, load_cfg, strict)
         self.current_learning_iteration, self.samples = state["iteration"], state["samples"]
         self._restore_levels(state["levels"])

@@ -206,6 +206,20 @@ def test_export_takes_the_robot_that_the_checkpoint_is_of(labelled, tmp_path, wa
 
 
 @pytest.mark.parametrize(
+    ("metadata", "configured", "words"),
+    [
+        ({"robot": "go2"}, None, "of robot 'go2', not 'go1'"),
+        ({"mode": "multi"}, None, "of mode 'multi'"),
+        (None, "go2", "go2"),
+    ],
+)
+def test_a_run_of_another_robot_or_mode_is_not_resumed(labelled, metadata, configured, words):
+    folder = labelled(metadata, configured)
+    with pytest.raises(ValueError, match=f"{words}.*give another --run"):
+        run(config(folder, resume=True))
+
+
+@pytest.mark.parametrize(
     ("metadata", "configured", "typed", "words"),
     [
         ({}, None, {"robot": "go2"}, "model_9.pt is of robot 'go1', not 'go2': leave out --robot"),
