@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -95,3 +98,16 @@ def test_what_was_set_stays_until_cleanup(node):
     assert node.trigger_deactivate() == SUCCESS and node.trigger_cleanup() == SUCCESS
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     assert node.controller.contexts.terrain_name == "flat"
+
+
+def test_signals_on_each_others_heels_end_a_process_too():
+    code = "from deploy_ros import stopping; ended = stopping.start(); print('ready', flush=True)\n"
+    code += "while not ended.is_set(): pass\nimport time; time.sleep(0.5)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(1000):
+        process.send_signal(signal.SIGINT)
+    try:
+        assert process.wait(20.0) == 0
+    finally:
+        process.kill()

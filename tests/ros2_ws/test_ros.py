@@ -67,7 +67,10 @@ def active(client: Client, seconds: float = 60.0) -> None:
 
 
 def gone(launched: Launch, seconds: float = 10.0) -> None:
-    until(lambda: not launched.children(), seconds, f"no orphan, there are {launched.children()}")
+    try:
+        until(lambda: not launched.children(), seconds)
+    except AssertionError:
+        raise AssertionError(f"after {seconds:g} s there are still {launched.children()}") from None
 
 
 def test_stands_walks_and_lies_down(client, launch):

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import signal
-import threading
 from types import FrameType
 
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 
 
-def start() -> threading.Event:
-    """Initialize rclpy without its signal handlers, and return the event that SIGINT and SIGTERM set."""
+class Ended:
+    """Whether SIGINT or SIGTERM has come; their handler.
+
+    A launch that ends sends two signals at once. A `threading.Event` would deadlock when the second interrupts the
+    handler of the first within the event's lock.
+    """
+
+    def __init__(self) -> None:
+        self._ended = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self._ended = True
+
+    def is_set(self) -> bool:
+        """Return whether one has come."""
+        return self._ended
+
+
+def start() -> Ended:
+    """Initialize rclpy without its signal handlers, and return what SIGINT and SIGTERM set."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    ended = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
-
+    ended = Ended()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+        signal.signal(number, ended)
     return ended
