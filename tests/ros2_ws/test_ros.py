@@ -241,10 +241,12 @@ def test_a_second_writer_is_a_fault(client, launch):
     active(client)
     client.walk()
     rival = client.node.create_publisher(JointCommand, "joint_commands", 1)
-    client.reach("fault", 10.0)
-    assert "2 nodes publish joint_commands" in client.latest["controller_state"].fault
-    assert not client.ask("reset").success
-    client.node.destroy_publisher(rival)
+    try:
+        client.reach("fault", 10.0)
+        assert "2 nodes publish joint_commands" in client.latest["controller_state"].fault
+        assert not client.ask("reset").success
+    finally:
+        client.node.destroy_publisher(rival)
     until(lambda: client.ask("reset").success, 10.0, "reset once the other writer is gone")
 
 
