@@ -24,7 +24,7 @@ from sim.trial import StairsTrial
 
 WHAT = {
     "adapted": "this robot's context and gains",
-    "nominal": "the nominal robot's context and gains",
+    "nominal": "the nominal robot's context",
     "vanilla": "no contexts (domain randomization)",
     "gains": "no contexts, this robot's gains",
 }
