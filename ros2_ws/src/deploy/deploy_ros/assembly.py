@@ -97,21 +97,18 @@ def controller(settings: Settings, before: Controller | None = None) -> Controll
         FileNotFoundError: if a file is missing.
         ValueError: if one is damaged, or does not fit the robot or the others.
     """
-    made = _controller(settings)
-    if before is not None:
-        made.contexts = before.contexts
-    return made
-
-
-def _controller(settings: Settings) -> Controller:
     spec, policy, folder = robots.load(settings["robot"]), settings.policy(), settings.models()
     forward, left, turn = settings["velocity_limit"]
     config = ControllerConfig(command_dt=settings.command_dt, velocity_limit=(forward, left, turn))
     if policy is None:
-        return Controller(spec, config=config)
-    with_bank = folder is not None and (folder / "bank.safetensors").is_file()
-    terrain = settings["terrain"] if with_bank else None
-    return load_controller(spec, folder or policy.parent, policy, settings.context(), terrain, config)
+        made = Controller(spec, config=config)
+    else:
+        with_bank = folder is not None and (folder / "bank.safetensors").is_file()
+        terrain = settings["terrain"] if with_bank else None
+        made = load_controller(spec, folder or policy.parent, policy, settings.context(), terrain, config)
+    if before is not None:
+        made.contexts = before.contexts
+    return made
 
 
 def open_driver(settings: Settings) -> RobotDriver:
