@@ -155,9 +155,9 @@ def _contexts(
     learners = sorted({way.learner for way in ways if way.gains == "compensated"})
     compensated = {learner: folder_of(setup.models, learner) for learner in learners}
     kept, jobs = {}, []
-    origin = context_origin(setup) if asked else {}
+    made_with = context_origin(setup) if asked else {}
     for condition in dict.fromkeys(asked.values()):
-        kept[condition] = _read_contexts(context_path(setup, condition, number), origin)
+        kept[condition] = _read_contexts(context_path(setup, condition, number), made_with)
         walk, correct = _not_there(kept[condition], wanted, compensated)
         if walk or correct:
             jobs.append(
