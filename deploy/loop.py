@@ -153,8 +153,8 @@ def run(
         realtime: how the calling thread is scheduled meanwhile.
         late_limit: late ticks in a row that are a fault, such as `LATE_TICKS`; 0 where time is simulated.
         live: who tells watchers of every policy tick.
-        sink: s for which the motors are told to damp at the end, such as `SINK`, unless the robot lies; a robot that
-            nobody is beneath needs no more than the one command that it always gets.
+        sink: s for which the motors are told to damp at the end, such as `SINK`, unless the robot lies; with 0, as for
+            trials in simulation, they are told once.
 
     Raises:
         ValueError: if the driver's robot, joint order or rate is not the controller's, or `realtime` is not permitted.
