@@ -168,7 +168,8 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
             return {"accepted": False, **figures}
         context = routine.accept(result)
         print(f"kept as {context.source}, sha256 {context.digest[:16]}; `{_undo(config)}` goes back")
-        print(f"to walk with it: `dmcm run --context {context.source}`, or context:={context.source} in ROS 2")
+        run = shlex.join(["dmcm", "run", "--robot", config.robot, "--context", context.source])
+        print(f"to walk with it: `{run} ...`, or context:={context.source} in ROS 2")
         walked = _walk_with(config, driver, context) if config.walk else 0.0
         print(f"robot time {routine.seconds + walked:.1f} s")
         return {"accepted": True, **figures, "context": context.source, "walk_seconds": walked}
