@@ -68,7 +68,7 @@ def _loops(robot: str, folder: Path, seconds: float, fifo: int) -> list[dict[str
     for priority in (0, fifo) if fifo else (0,):
         for hz in RATES:
             for load in ("idle", "loaded"):
-                realtime = Realtime(priority, lock_memory=True) if priority else None
+                realtime = Realtime(priority) if priority else None
                 with tempfile.TemporaryDirectory() as name, bench.busy() if load == "loaded" else nullcontext():
                     report = bench.jitter(_controller(robot, folder, hz), seconds, Path(name) / "log", realtime)
                 rows.append(
@@ -88,7 +88,7 @@ def _loops(robot: str, folder: Path, seconds: float, fifo: int) -> list[dict[str
 
 def _permitted(fifo: int) -> bool:
     try:
-        with Realtime(fifo, lock_memory=True):
+        with Realtime(fifo):
             return True
     except ValueError:
         return False

@@ -36,10 +36,9 @@ class Realtime:
     """A context in which the calling thread runs as asked for; what was before returns at its end.
 
     Attributes:
-        fifo: SCHED_FIFO priority, 1 to 99; 0 leaves the scheduling class. The process's other threads get one less: the
-            one that holds the interpreter when the loop wakes must be let run.
+        fifo: SCHED_FIFO priority, 1 to 99, with memory that is not swapped out; 0 leaves both. The process's other
+            threads get one less: the one that holds the interpreter when the loop wakes must be let run.
         cpu: the core to stay on; None is any.
-        lock_memory: whether the process's memory is kept from being swapped out.
 
     Raises:
         ValueError: on entering, if the system does not permit it, with the remedy.
@@ -47,7 +46,6 @@ class Realtime:
 
     fifo: int = 0
     cpu: int | None = None
-    lock_memory: bool = False
     _before: dict[int, tuple[int, int]] = field(default_factory=dict, init=False, repr=False)
     _cores: set[int] = field(default_factory=set, init=False, repr=False)
 
@@ -56,10 +54,9 @@ class Realtime:
         try:
             if self.fifo:
                 self._set_fifo()
+                _lock_memory()
             if self.cpu is not None:
                 self._pin(self.cpu)
-            if self.lock_memory:
-                _lock_memory()
         except ValueError:
             self._restore()
             raise
@@ -68,7 +65,7 @@ class Realtime:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Return to what was before; locked memory stays locked."""
+        """Return to what was before."""
         self._restore()
 
     def _set_fifo(self) -> None:
@@ -97,6 +94,8 @@ class Realtime:
         os.sched_setaffinity(0, {cpu})
 
     def _restore(self) -> None:
+        if self._before:
+            ctypes.CDLL(None).munlockall()
         for thread, (policy, priority) in self._before.items():
             with suppress(OSError):
                 os.sched_setscheduler(thread, policy, os.sched_param(priority))

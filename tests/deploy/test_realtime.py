@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,12 @@ def test_pinned_and_back():
     assert os.sched_getaffinity(0) == cores
 
 
+def _locked_memory() -> int:
+    """Return how much of this process's memory is locked, kB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmLck"))
+
+
 def test_fifo_and_back():
     waiting = threading.Event()
     other = threading.Thread(target=waiting.wait)
@@ -32,9 +39,11 @@ def test_fifo_and_back():
         with Realtime(fifo=10):
             assert (os.sched_getscheduler(0), os.sched_getparam(0).sched_priority) == (os.SCHED_FIFO, 10)
             assert os.sched_getparam(other.native_id).sched_priority == 9
+            assert _locked_memory() > 0
         assert os.sched_getscheduler(0) == os.SCHED_OTHER == os.sched_getscheduler(other.native_id)
+        assert _locked_memory() == 0
     except ValueError as refused:
-        assert "SCHED_FIFO is not permitted: add" in str(refused)
+        assert "limits.conf" in str(refused)
     finally:
         waiting.set()
         other.join()
@@ -50,9 +59,17 @@ def test_refused_with_a_remedy(monkeypatch):
         Realtime(fifo=10),
     ):
         pass
-    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: type("", (), {"mlockall": staticmethod(lambda _: -1)}))
-    with pytest.raises(ValueError, match=r"memory cannot be locked .* memlock unlimited"), Realtime(lock_memory=True):
+
+
+def test_memory_that_cannot_be_locked_is_refused_and_the_class_given_back(monkeypatch):
+    before, asked = os.sched_getscheduler(0), []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda thread, policy, priority: asked.append(policy))
+    library = {"mlockall": staticmethod(lambda _: -1), "munlockall": staticmethod(lambda: 0)}
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: type("", (), library))
+    with pytest.raises(ValueError, match=r"memory cannot be locked .* memlock unlimited"), Realtime(fifo=10):
         pass
+    assert asked[0] == os.SCHED_FIFO
+    assert asked[-1] == before
 
 
 @pytest.mark.parametrize(("options", "message"), [({"fifo": 100}, "give 1 to 99"), ({"cpu": 4096}, "no core 4096")])

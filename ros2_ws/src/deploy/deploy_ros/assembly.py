@@ -79,7 +79,7 @@ class Settings(dict):
     def realtime(self) -> Realtime:
         """Return how the control loop is scheduled."""
         fifo, cpu = self["realtime_priority"], self["cpu"]
-        return Realtime(fifo, cpu if cpu >= 0 else None, lock_memory=fifo > 0)
+        return Realtime(fifo, cpu if cpu >= 0 else None)
 
     def context(self) -> Path | None:
         """Return the robot's context file, None for the nominal robot's."""
