@@ -1,7 +1,7 @@
-"""The contexts of each robot on disk: every one that was accepted, which is in use, and the way back.
+"""The contexts of each robot on disk: every one that was accepted, which is current, and the way back.
 
 contexts/go2-B42D1/2026-11-21T074105Z.json    a context file (`calibration.context_file`) with the robot's serial
-contexts/go2-B42D1/current                    JSON: the names in use, the latest last, with their SHA-256
+contexts/go2-B42D1/current                    JSON: the names accepted, the latest last, with their SHA-256
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Entry:
     Attributes:
         path: the file.
         content: of the file.
-        current: whether it is the one in use.
+        current: whether it is the one that was accepted last, `undo` aside.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class ContextStore:
         return path
 
     def current(self) -> Path | None:
-        """Return the context in use, None if there is none: the nominal one.
+        """Return the current context, None if there is none: the nominal one.
 
         Raises:
             RefusedError: if it is missing or was changed since it was kept.

@@ -31,11 +31,11 @@ SPEED, LONGEST = 0.3, 5.0  # m/s and s of the walk with the new context: 1.5 m
 
 @dataclass(frozen=True)
 class FieldConfig(Simulated, Wire):
-    """Find this robot's context in 20 s of walking on flat ground, 1.5 m free on every side, and keep it.
+    """Find this robot's context in 20 s of walking on flat ground, 2 m free on every side, and keep it.
 
     The robot stands up, walks a designed motion and lies down again; then what was found is shown and asked about.
     Ctrl-C (or SIGTERM, or the terminal's end) lets the robot lie down, a second one damps it; nothing is saved then,
-    and the context in use stays.
+    and the context that was kept before stays.
 
     Attributes:
         robot: which robot.
@@ -47,8 +47,8 @@ class FieldConfig(Simulated, Wire):
             context; in simulation only so far. With --log, see `dmcm adapt`.
         yes: accept without asking.
         walk: after accepting, walk forward that long with the new context, at 0.3 m/s, s.
-        undo: go back to the context used before, and do nothing else.
-        list: show this robot's contexts, and do nothing else.
+        undo: make the context that was accepted before the current one, and do nothing else.
+        list: show this robot's contexts, * the current one, and do nothing else.
         logs: folder for the log of the walk.
         policy: ONNX file that walks with the context; multi.onnx of the models by default.
         model_dir: folder with models; the shipped ones by default.
@@ -107,7 +107,7 @@ def _look_up(config: FieldConfig) -> int:
     store = ContextStore.find(config.contexts, config.robot, config.serial)
     if config.undo:
         path = store.undo()
-        print(f"in use now: {path or 'the nominal context'}")
+        print(f"current: {path or 'the nominal context'}")
         return 0
     entries = store.entries()
     for entry in entries:
@@ -134,7 +134,7 @@ def _from_log(config: FieldConfig, typed: str) -> dict[str, Any]:
         _report(config.report, result, config.log, folder)
     accepted = _ask(config, store)
     path = keep(result, store, load_bank(folder / BANK, robots.load(config.robot))) if accepted else None
-    print(f"kept as {path}" if path else "not kept; the context in use stays")
+    print(f"kept as {path}" if path else "not kept; the context before stays")
     return {"accepted": accepted, "context": path and str(path), **result.figures()}
 
 
@@ -158,13 +158,13 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
             log = config.logs / f"{store.folder.name}-{datetime.now(timezone.utc):%Y-%m-%dT%H%M%SZ}"
             report = _walk_motion(config, driver, routine, log)
         if routine.problem:
-            raise ValueError(f"{routine.problem}; nothing was saved, the context in use stays")
+            raise ValueError(f"{routine.problem}; nothing was saved, the context before stays")
         result = routine.adapt(log, typed, config.seed)
         _show(result)
         _report(config.report or Path(f"{log}.html"), result, log, models_dir)
         figures = {"robot_seconds": routine.seconds, "step_ms": report.step_ms, **result.figures()}
         if not _ask(config, store):
-            print("not kept; the context in use stays")
+            print("not kept; the context before stays")
             return {"accepted": False, **figures}
         context = routine.accept(result)
         print(f"kept as {context.source}, sha256 {context.digest[:16]}; `{_undo(config)}` goes back")
@@ -192,11 +192,13 @@ def _preflight(config: FieldConfig, driver: RobotDriver) -> None:
     from calibration.report import checks_text
     from deploy.load import POLICY
     from deploy.preflight import preflight
+    from deploy.realtime import Realtime
 
     policy = config.policy or POLICY
     print("Preflight ...", flush=True)
     jitter = 0.0 if config.fast else config.jitter
-    checks = preflight(config.robot, _models(config), policy, None, jitter, driver, config.logs, 1 / config.rate)
+    timing = 1 / config.rate, Realtime(config.fifo, config.cpu)
+    checks = preflight(config.robot, _models(config), policy, None, jitter, driver, config.logs, *timing)
     print(checks_text(checks))
     failed = [check for check in checks if check.verdict == "fail"]
     if failed:
@@ -222,7 +224,7 @@ def _walk_motion(config: FieldConfig, driver: RobotDriver, routine: FieldRoutine
     with LogWriter(log, made.spec, {**made.provenance(), "serial": routine.store.serial}) as writer:
         report = _drive(config, made, driver, routine, routine.cancel, writer, RECORD)
     if report.log_error and not routine.problem:
-        raise ValueError(f"{report.log_error}; nothing was saved, the context in use stays")
+        raise ValueError(f"{report.log_error}; nothing was saved, the context before stays")
     return report
 
 
@@ -319,5 +321,5 @@ def _ask(config: FieldConfig, store: ContextStore) -> bool:
         return True
     if not sys.stdin.isatty():
         raise ValueError("nobody can be asked here: give --yes to accept the context")
-    answer = input(f"Use this context for {store.folder.name} from now on? [y/N] ")
+    answer = input(f"Keep this context for {store.folder.name}? [y/N] ")
     return answer.strip().lower() in ("y", "yes")

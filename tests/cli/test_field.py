@@ -90,6 +90,14 @@ def test_the_operator_decides(log, tmp_path, monkeypatch, answer, code):
     assert bool(list(tmp_path.iterdir())) == (code == 0)
 
 
+def test_preflight_times_the_loop_as_it_will_be_scheduled(tmp_path, capsys):
+    options = ["--fifo", "500", "--jitter", "0.1", "--logs", str(tmp_path / "logs"), "--contexts", str(tmp_path / "c")]
+    assert main(["field", *options]) == 1
+    told = capsys.readouterr().err
+    assert "preflight failed (timing: SCHED_FIFO priority 500 is out of range" in told and "was not moved" in told
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_options(tmp_path, capsys):
     assert main(["field", "--walk", "99"]) == 1
     assert "--walk 99 is out of range" in capsys.readouterr().err
