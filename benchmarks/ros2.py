@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,19 +125,31 @@ def table(figures: dict[str, Any]) -> str:
             values = off[key]["jitter_ms"]
             lines.append(f"| {name} | {values['p50']:.3f} ms | {values['p99']:.3f} ms | {values['p999']:.3f} ms |")
         lines.append("| ratio | " + " | ".join(f"{off['ratio'][p]:.2f}" for p in ("p50", "p99", "p999")) + " |")
-    for run in figures["runs"]:
-        passed = sum(test["outcome"] == "passed" for test in run["tests"])
-        lines += ["", f"`tests/ros2_ws` with robot:={run['robot']}: {passed} of {len(run['tests'])} passed.", ""]
-        lines += ["| test | outcome | s |", "|---|---|---|"]
-        for test in run["tests"]:
-            outcome = test["outcome"] + (f": {test['reason']}" if test["reason"] else "")
-            lines.append(
-                f"| {test['name'].removeprefix('test_').replace('_', ' ')} | {outcome} | {test['seconds']:.0f} |"
-            )
-        printed = [line for test in run["tests"] for line in test["printed"]]
-        if printed:
-            lines += ["", "```", *printed, "```"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_outcomes(figures["runs"])])
+
+
+def _outcomes(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a table of the tests, a column for each robot: how long a passed one took, or why one failed."""
+    passed = [
+        f"{run['robot']} {sum(t['outcome'] == 'passed' for t in run['tests'])} of {len(run['tests'])}" for run in runs
+    ]
+    found = [{test["name"]: test for test in run["tests"]} for run in runs]
+    lines = [
+        f"`tests/ros2_ws`, passed: {', '.join(passed)}.",
+        "",
+        "| test | " + " | ".join(f"robot:={run['robot']}" for run in runs) + " |",
+        "|---|" + "---|" * len(runs),
+    ]
+    for name in dict.fromkeys(name for tests in found for name in tests):
+        cells = [_outcome(tests[name]) if name in tests else "—" for tests in found]
+        lines.append(f"| {name.removeprefix('test_').replace('_', ' ')} | {' | '.join(cells)} |")
+    return lines
+
+
+def _outcome(test: dict[str, Any]) -> str:
+    if test["outcome"] == "passed":
+        return f"{test['seconds']:.0f} s"
+    return f"{test['outcome']}: {test['reason'].removeprefix('AssertionError: ')}".removesuffix(": ")
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ RUN apt-get update \
 # ROS 2's own modules stay in sight; its messages are compiled against numpy 1.
 RUN python3 -m venv --system-site-packages /opt/dmcm
 ENV PATH=/opt/dmcm/bin:$PATH
+# `ros2` runs under the system's interpreter, and reads a launch file that imports the package.
+ENV PYTHONPATH=/opt/dmcm/lib/python3.12/site-packages
 WORKDIR /dmcm
 COPY . .
 # hadolint ignore=DL3013

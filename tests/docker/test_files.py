@@ -59,6 +59,9 @@ def test_the_interpreter_is_new_enough_for_the_package_and_for_mujoco(file):
     assert version >= max(oldest, SIM)
     if file.stem == "isaacgym":
         assert UBUNTU[system] == (3, 8)
+    if file.stem == "ros2":  # where `ros2` itself runs under the system's interpreter
+        (made,) = re.findall(r"python3 -m venv --system-site-packages (\S+)", runs)
+        assert f"PYTHONPATH={made}/lib/python{version[0]}.{version[1]}/site-packages" in instructions(file, "ENV")
 
 
 def test_the_entry_point_is_there(file):

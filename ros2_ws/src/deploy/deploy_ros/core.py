@@ -19,8 +19,8 @@ def require(*more: str) -> None:
     if missing:
         raise CoreMissingError(
             f"the core package 'dmcm' is not installed for {sys.executable} (no module {', '.join(missing)}): run "
-            f"`{sys.executable} -m pip install PATH_TO_THE_REPOSITORY`, or source the virtual environment that has it "
-            "before `colcon build` (docs/ros2.md, 'The core')"
+            f"`{sys.executable} -m pip install PATH_TO_THE_REPOSITORY`, or put the site-packages of the virtual "
+            "environment that has it on PYTHONPATH (docs/ros2.md, 'The core')"
         )
 
 
