@@ -41,6 +41,7 @@ DOCUMENTS = (
     ROOT / "docs" / "sine.md",
     ROOT / "docs" / "import_policy.md",
     ROOT / "docs" / "field.md",
+    ROOT / "docs" / "readings.md",
     ROOT / "docs" / "runtime.md",
     ROOT / "docs" / "ros2.md",
     ROOT / "docs" / "add_robot.md",
@@ -81,12 +82,6 @@ def speed(figures: dict[str, Any]) -> str:
         f"{figures['ratio']:.2f} of the bare physics ({figures['physics_env_steps_per_s']:,.0f} env-steps/s), "
         f"{figures['peak_rss_mb']:,.0f} MB.\n\n" + _origin(figures)
     )
-
-
-def control(figures: dict[str, Any]) -> str:
-    """Return the line of `dmcm bench control`."""
-    step = ", ".join(f"{key} {value:.3f} ms" for key, value in figures["step_ms"].items())
-    return f"Controller step with the policy: {step}.\n\n" + _origin(figures)
 
 
 def sine(figures: dict[str, Any]) -> str:
@@ -197,7 +192,6 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "demo": demo,
     "demo_13cm": demo,
     "bench_train": speed,
-    "bench_control": control,
     "bench_odometry": odometry,
     "bench_meta": meta,
     "sine": sine,
@@ -219,7 +213,6 @@ TABLES: dict[str, Callable[[Any], str]] = {
     },
 }
 FILES: dict[str, str | tuple[str, ...]] = {
-    "bench_control": "control",
     "ood_seeds": ("ood_narrow_seed0", "ood_narrow_seed1", "ood_narrow_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
     "ood_200_readings": "ood_200",
