@@ -19,6 +19,7 @@ GRAVITY = slice(3, 6)
 HEADER = ("robot", "robot_digest", "control_dt", "robot_id", "terrain_id", "robot_factors", "terrain", "factor_units")
 TORQUE = ("torque", 12)  # N m, what a frame has besides if a model takes it
 WINDOW_GAP = 8  # transitions between two windows of a log, so that they share no frame
+APART = "do not mix datasets"
 
 
 class DatasetError(ValueError):
@@ -209,9 +210,9 @@ class Dataset:
         for task in self.tasks:
             for key in ("robot", "robot_digest", "control_dt"):
                 if task.meta[key] != head[key]:
-                    raise DatasetError(f"{task.path}: {key} is {task.meta[key]}, not {head[key]}: do not mix datasets")
+                    raise DatasetError(f"{task.path}: {key} is {task.meta[key]}, not {head[key]}: {APART}")
             if task.robot_factors.keys() != self.tasks[0].robot_factors.keys():
-                raise DatasetError(f"{task.path}: other robot factors than the other files, do not mix datasets")
+                raise DatasetError(f"{task.path}: other robot factors than the other files, {APART}")
         self.robot, self.robot_digest = head["robot"], head["robot_digest"]
         self.control_dt = float(head["control_dt"])
         self.robot_ids = sorted({task.robot_id for task in self.tasks})
@@ -227,9 +228,16 @@ class Dataset:
             i, j = robot_row[task.robot_id], terrain_row[task.terrain_id]
             if self.grid[i, j] >= 0:
                 raise DatasetError(f"{task.path}: robot {task.robot_id} on terrain {task.terrain_id} occurs twice")
+            factors = torch.tensor([task.robot_factors[name] for name in self.factor_names])
+            if (self.grid[i] >= 0).any() and not torch.equal(self.factors[i], factors):
+                raise DatasetError(
+                    f"{task.path}: robot {task.robot_id} is another one than in the files before, {APART}"
+                )
+            if self.terrains[j] not in ("", task.terrain["name"]):
+                raise DatasetError(f"{task.path}: terrain {task.terrain_id} is not {self.terrains[j]} here, {APART}")
             self.grid[i, j] = index
             self.terrains[j] = str(task.terrain["name"])
-            self.factors[i] = torch.tensor([task.robot_factors[name] for name in self.factor_names])
+            self.factors[i] = factors
 
     @classmethod
     def read(cls, folder: Path, history: int = 3, torque: bool = False) -> Dataset:

@@ -128,6 +128,20 @@ def test_missing_and_damaged_and_mixed(folder, tmp_path):
         Dataset.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"robot_factors": {"payload": 9.0, "kp_scale": 1.0, "kd_scale": 1.0}}, "is another one"),
+     ({"terrain": {"name": "ice", "kind": "flat", "level": 0}}, "is not flat here")],
+)  # fmt: skip
+def test_one_robot_and_one_terrain_are_the_same_in_all_files(folder, tmp_path, change, words):
+    first, second, *_ = sorted(folder.glob("task_*.safetensors"))
+    for path in (first, sorted(folder.glob("task_*.safetensors"))[3] if "terrain" in change else second):
+        meta = header(path) | (change if path != first else {})
+        save_file(load_file(str(path)), str(tmp_path / path.name), metadata={"dmcm": json.dumps(meta)})
+    with pytest.raises(DatasetError, match=f"{words}.*, do not mix datasets"):
+        Dataset.read(tmp_path)
+
+
 def test_an_unknown_terrain_is_named(data):
     with pytest.raises(DatasetError, match="no terrain 'moon' among flat"):
         data.terrain_index("moon")
