@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from dynamics_model.adaptation import alternate
 from dynamics_model.chains import ChainConfig, chain_losses
 from dynamics_model.checkpoint import load_checkpoint, restore, restore_optimizer, save_checkpoint
-from dynamics_model.dataset import Dataset, SensorNoise
-from dynamics_model.network import DynamicsModel, ModelConfig, ModelInfo
+from dynamics_model.dataset import Dataset, SensorNoise, digest
+from dynamics_model.network import DynamicsModel, ModelConfig, ModelError, ModelInfo
 from dynamics_model.table import GridTasks, Table, table_loss
 from dynamics_model.validate import Ground, choose_steps, condition, judge, preview
 
@@ -140,12 +140,15 @@ class Trainer:
         tasks = data.grid[self.train]
         self.model.fit_normalizers(data.sample(tasks[tasks >= 0], 64, noise=config.noise))
         self.table = self.make_table()
-        self.state: dict[str, Any] = {"stage": "table", "iteration": 0, "elapsed": 0.0, "history": [], "rates": {}}
+        begun: dict[str, Any] = {"stage": "table", "iteration": 0, "elapsed": 0.0, "history": [], "rates": {}}
+        self.state = {"identity": _identity(config, data, self.held), **begun}
         self.saved: dict[str, Tensor] = {}
         self.stop, self.began = False, time.monotonic()
         self.checkpoint = config.output / "checkpoint.safetensors"
         if config.resume:
+            mine = self.state["identity"]
             self.saved, self.state = load_checkpoint(self.checkpoint)
+            _agree(self.checkpoint, self.state.get("identity", {}), mine)
             restore(self.saved, self.modules, self.checkpoint)
 
     def make_table(self) -> Table:
@@ -358,6 +361,32 @@ def _progress(quiet: bool) -> Iterator[Progress]:
     )
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
         yield progress
+
+
+def _identity(config: TrainConfig, data: Dataset, held: Tensor) -> dict[str, Any]:
+    """Return what a run must keep when it is resumed: its data, who is held out, and what it learns."""
+    return {
+        "dataset": digest(config.dataset)[:16],
+        "held_out": [data.robot_ids[row] for row in held.tolist()],
+        "seed": config.seed,
+        "flat": config.flat,
+        "anchor": config.anchor,
+        "noise": asdict(config.noise),
+        "model": json.loads(json.dumps(asdict(config.model))),
+    }
+
+
+def _agree(path: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse to resume a run of other settings.
+
+    Raises:
+        ModelError: naming what differs.
+    """
+    differ = [name for name, value in wanted.items() if there.get(name) != value]
+    if differ:
+        raise ModelError(
+            f"{path}: begun with another {', '.join(differ)}: resume with the same, or give another --output"
+        )
 
 
 @contextmanager

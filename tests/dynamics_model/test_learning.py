@@ -225,8 +225,11 @@ def test_an_interrupted_run_resumes_where_it_stopped(folder, tmp_path, monkeypat
     parts = train.run(short(folder, tmp_path / "parts", resume=True))
     a, b = weights(whole.model), weights(parts.model)
     assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
-    with pytest.raises(ModelError, match="another configuration"):
-        train.run(dataclasses.replace(short(folder, tmp_path / "parts", resume=True), model=ModelConfig(hidden=(8,))))
+    again = short(folder, tmp_path / "parts", resume=True)
+    with pytest.raises(ModelError, match="begun with another model: resume with the same"):
+        train.run(dataclasses.replace(again, model=ModelConfig(hidden=(8,))))
+    with pytest.raises(ModelError, match="begun with another held_out, seed"):
+        train.run(dataclasses.replace(again, seed=3))
     with pytest.raises(FileNotFoundError):
         train.run(short(folder, tmp_path / "none", resume=True))
 
