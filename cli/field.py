@@ -167,18 +167,20 @@ def _on_robot(config: FieldConfig, typed: str) -> dict[str, Any]:
             print("not kept; the context before stays")
             return {"accepted": False, **figures}
         context = routine.accept(result)
-        print(f"kept as {context.source}, sha256 {context.digest[:16]}; `{_undo(config)}` goes back")
+        undo = _undo(config, store)
+        print(f"kept as {context.source}, sha256 {context.digest[:16]}; `{undo}` goes back")
         run = shlex.join(["dmcm", "run", "--robot", config.robot, "--context", context.source])
         print(f"to walk with it: `{run} ...`, or context:={context.source} in ROS 2")
-        walked = _walk_with(config, driver, context) if config.walk else 0.0
+        walked = _walk_with(config, driver, context, undo) if config.walk else 0.0
         print(f"robot time {routine.seconds + walked:.1f} s")
         return {"accepted": True, **figures, "context": context.source, "walk_seconds": walked}
     finally:
         driver.close()
 
 
-def _undo(config: FieldConfig) -> str:
-    return shlex.join(["dmcm", "field", "--undo", "--robot", config.robot, "--contexts", str(config.contexts)])
+def _undo(config: FieldConfig, store: ContextStore) -> str:
+    which = ["--robot", config.robot, "--serial", store.serial, "--contexts", str(config.contexts)]
+    return shlex.join(["dmcm", "field", "--undo", *which])
 
 
 def _models(config: FieldConfig) -> Path:
@@ -228,8 +230,8 @@ def _walk_motion(config: FieldConfig, driver: RobotDriver, routine: FieldRoutine
     return report
 
 
-def _walk_with(config: FieldConfig, driver: RobotDriver, context: RobotContext) -> float:
-    """Walk forward with the context and lie down; return the robot's time, s."""
+def _walk_with(config: FieldConfig, driver: RobotDriver, context: RobotContext, undo: str) -> float:
+    """Walk forward with the context and lie down, or say how to go back; return the robot's time, s."""
     from deploy.operate import Operation
     from deploy.script import Script, parse
 
@@ -239,7 +241,7 @@ def _walk_with(config: FieldConfig, driver: RobotDriver, context: RobotContext) 
     operation = Operation(script, driver, lambda line: None)
     report = _drive(config, _controller(config, context), driver, operation, operation.stop, None, None)
     if problem := report.fault or script.error:
-        print(f"dmcm: {problem}; `{_undo(config)}` goes back to the context before", file=sys.stderr)
+        print(f"dmcm: {problem}; `{undo}` goes back to the context before", file=sys.stderr)
     return report.ticks / config.rate
 
 

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shlex
 import signal
 
 import pytest
 
 from calibration import find
+from calibration.store import ContextStore
 from cli import field
 from cli.main import main
 from sim.field import FieldRobot
@@ -35,6 +37,14 @@ def test_a_log_from_elsewhere_is_kept_listed_and_undone(log, tmp_path, capsys):
     assert main(["field", "--undo", *contexts]) == 0
     assert "the nominal context" in capsys.readouterr().out
     assert main(["field", "--undo", *contexts]) == 1
+
+
+def test_the_way_back_names_the_robot(log, tmp_path, capsys):
+    config = field.FieldConfig(contexts=tmp_path)
+    for serial in ("S1", "S2"):
+        assert main(["field", "--log", str(log), "--yes", "--serial", serial, "--contexts", str(tmp_path)]) == 0
+        words = shlex.split(field._undo(config, ContextStore(tmp_path, "go1", serial)))
+    assert words[:2] == ["dmcm", "field"] and main(words[1:]) == 0
 
 
 def test_a_log_gives_gains_that_make_up_for_the_motors(log, tmp_path, capsys):
@@ -77,7 +87,7 @@ def test_the_walk_with_the_new_context_can_be_stopped_gently(monkeypatch, capsys
             robot.wait = wait
 
     robot.wait = waiting
-    assert field._walk_with(config, robot, context) < 12.0
+    assert field._walk_with(config, robot, context, "") < 12.0
     assert [change.target for change in made.history][-4:] == ["stop", "stand", "lie_down", "passive"]
     assert not capsys.readouterr().err
 
