@@ -90,7 +90,7 @@ def adapt(
             nominal one although it fits the rest better.
     """
     learn, judge = split(samples, model.history, dt)
-    start = np.zeros(model.robot_size) if model.start == "zero" else nominal
+    start = np.zeros(model.robot_size)
     context = descend(model, learn, start, terrain)
     before, after = (float(model.error(judge, robot, terrain).mean()) for robot in (nominal, context))
     keep = not after < before

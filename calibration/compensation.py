@@ -46,3 +46,14 @@ def of_the_motors(reading: T, gains: Gains) -> T:
     factor = {KP: gains.kp, KD: gains.kd}.get(reading.name, 1.0)
     scaled = [name for name in ("value", "spread", "median_error") if getattr(reading, name, None) is not None]
     return replace(reading, **{name: getattr(reading, name) / factor for name in scaled})
+
+
+def doubtful(readings: Sequence[Direct]) -> str:
+    """Return why joint torques cannot be what they should, "" if they may be."""
+    stiffness = next((reading.value for reading in readings if reading.name == KP), 1.0)
+    if LOWEST <= stiffness <= HIGHEST:
+        return ""
+    return (
+        f"they tell a stiffness of x {stiffness:.2f}, which no motor has, and were left out: publish effort as the "
+        "joints' torque in N m, not the motors' before the gear, currents or shares"
+    )

@@ -32,6 +32,7 @@ def as_dict(
     log: Mapping[str, Any],
     command: str,
     gains: Gains = NOMINAL,
+    walks_with: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return the content of a context file.
 
@@ -44,6 +45,7 @@ def as_dict(
         log: file, sha256, seconds and samples of the log.
         command: what was typed.
         gains: factors on the gains with which to walk.
+        walks_with: context to walk with, if it is not the one found.
     """
     return {
         "schema": SCHEMA,
@@ -51,7 +53,8 @@ def as_dict(
         "robot": spec.name,
         "robot_digest": spec.digest(),
         "dynamics_digest": dynamics_digest,
-        "robot_context": _numbers(found.context),
+        "robot_context": _numbers(found.context if walks_with is None else walks_with),
+        "found_context": _numbers(found.context),
         "gains": asdict(gains),
         "terrain": terrain,
         "uncertainty": _numbers(found.uncertainty),

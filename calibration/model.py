@@ -17,7 +17,6 @@ from robots.spec import RobotSpec
 
 SCHEMA = 1
 METADATA_KEY = "dmcm"
-STARTS = ("zero", "nominal")
 TOLERANCE = 1e-3  # relative, when the reference is replayed: other processors round differently
 
 
@@ -57,8 +56,7 @@ class DynamicsModel:
         digest: of the weights; contexts mean something only with the model that has it.
         history: frames that the model sees.
         rate: step size of every entry of the robot context, (n,).
-        steps: gradient steps from the start.
-        start: "zero" or "nominal", where adaptation starts.
+        steps: gradient steps, from zero.
         robot_size, terrain_size: of the contexts.
         probes: what can be read from a robot context.
     """
@@ -78,9 +76,6 @@ class DynamicsModel:
         self.robot_size, self.terrain_size = fields.integer("context.robot"), fields.integer("context.terrain")
         rate = fields.get("inner_rate.robot")
         self.rate = fields.array("inner_rate.robot", (self.robot_size,) if isinstance(rate, list) else ())
-        self.start = str(fields.data.get("inner_start", "zero"))
-        if self.start not in STARTS:
-            raise ModelError(f"{path}: field 'inner_start' is '{self.start}', expected one of {', '.join(STARTS)}")
         self.probes = _probes(fields, self.robot_size)
         self._replay(fields)
 

@@ -51,7 +51,7 @@ class Check:
 def judge(log: RawLog, ticks: Ticks, spec: RobotSpec) -> list[Check]:
     """Return all checks of a log, the most telling first; those of the walk are left out where there is none."""
     checks = [
-        check_robot(log, spec),
+        check_robot(log, ticks, spec),
         check_numbers(log, spec),
         check_clock(log),
         check_rate(log, ticks, spec),
@@ -75,14 +75,17 @@ def refusal(checks: Sequence[Check]) -> str | None:
     return next((check.text for check in checks if check.verdict == FAIL), None)
 
 
-def check_robot(log: RawLog, spec: RobotSpec) -> Check:
-    """Compare the robot that the log names, if it names one."""
+def check_robot(log: RawLog, ticks: Ticks, spec: RobotSpec) -> Check:
+    """Compare the robot that the log names, if it names one, and ask whose gains it walked with."""
     name, digest = log.metadata.get("robot"), log.metadata.get("robot_digest")
     if name not in (None, spec.name):
         return Check("robot", FAIL, f"the log is of a {name}, not of a {spec.name}: adapt with --robot {name}")
     if digest not in (None, spec.digest()):
         text = f"the log was recorded with other constants of the {spec.name} ({digest}, here {spec.digest()})"
         return Check("robot", FAIL, f"{text}: adapt with the version that recorded it, or {AGAIN}")
+    if log.metadata.get(f"{ticks.state}_policy_origin") == "imported":
+        text = "an imported policy walked, with gains of its own, and not the robot's calibration policy"
+        return Check("robot", FAIL, f"{text}: walk as `dmcm field` or the state `calibrate` does and {IT_AGAIN}")
     return Check("robot", OK, f"{name} {digest}" if name else f"not named by the log, taken for a {spec.name}")
 
 
@@ -139,10 +142,9 @@ def check_clock(log: RawLog) -> Check:
 def _crowded(series: Series) -> float | None:
     """Return the second of the log in which messages are far more than usual, None if there is none."""
     time = series.log_time if np.isnan(series.stamp).any() else series.stamp
-    per_second = np.bincount((time - time.min()).astype(int))
-    busy = per_second[per_second > 0]
-    most = int(np.argmax(per_second))
-    return float(most) if len(busy) >= 3 and per_second[most] > CROWDED * np.median(busy) + 2 else None
+    seconds, count = np.unique((time - time.min()).astype(int), return_counts=True)
+    most = int(np.argmax(count))
+    return float(seconds[most]) if len(count) >= 3 and count[most] > CROWDED * np.median(count) + 2 else None
 
 
 def check_rate(log: RawLog, ticks: Ticks, spec: RobotSpec) -> Check:
@@ -188,11 +190,14 @@ def check_gaps(ticks: Ticks, spec: RobotSpec) -> Check:
     inside = slice(walk[0], walk[-1] + 1)
     steps = np.diff(ticks.time[inside])
     holes = steps[steps >= STALE * spec.control_dt] - spec.control_dt
-    stale = float((ticks.age[inside] > STALE * spec.control_dt).sum() * spec.control_dt)
-    missing, total = float(holes.sum()) + stale, float(ticks.time[walk[-1]] - ticks.time[walk[0]]) + spec.control_dt
+    old = ticks.age[inside] > STALE * spec.control_dt
+    ends = np.flatnonzero(np.diff(np.r_[False, old, False]))
+    stale = (ends[1::2] - ends[::2]) * spec.control_dt
+    missing = float(holes.sum() + stale.sum())
+    total = float(ticks.time[walk[-1]] - ticks.time[walk[0]]) + spec.control_dt
     if missing == 0.0:
         return Check("gaps", OK, "none")
-    longest = max([*holes, stale])
+    longest = max([*holes, *stale])
     text = f"{missing:.2f} s of {total:.1f} s are missing (longest {longest:.2f} s)"
     if missing > MAX_MISSING * total:
         return Check("gaps", FAIL, f"{text}: record on the robot, not over the network, and {IT_AGAIN}")

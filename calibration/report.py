@@ -11,6 +11,7 @@ from deploy.gains import NOMINAL, Gains
 
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 LEGS = {"leg_fl": "front left", "leg_fr": "front right", "leg_rl": "rear left", "leg_rr": "rear right"}
+WITH_NOMINAL = "; with these the robot is like a nominal one, whose context goes with them"
 WEAK = 0.93  # of the strongest leg's stiffness, below which a leg is called weak
 
 
@@ -85,7 +86,8 @@ def text(result: Result) -> str:
     context = result.context
     before, after = context["error"]["before"], context["error"]["after"]
     change = f"{100 * (1 - after / before):.1f} % less" if after < before else "as good as nominal"
-    values = " ".join(f"{value:+.2f}" for value in context["robot_context"])
+    values = " ".join(f"{value:+.2f}" for value in context["found_context"])
+    another = context["found_context"] != context["robot_context"]
     spread = " ".join(f"{value:5.2f}" for value in context["uncertainty"])
     torques = context["torque_readings"]
     return "\n".join(
@@ -96,7 +98,7 @@ def text(result: Result) -> str:
             f"Prediction error on the walk's end: {before:.4f} nominal -> {after:.4f} adapted ({change})",
             f"Robot context  {values}{'  (nominal)' if context['nominal'] else ''}",
             f"           +-  {spread}",
-            f"Gains          {Gains(**context['gains'])}",
+            f"Gains          {Gains(**context['gains'])}{WITH_NOMINAL if another else ''}",
             "",
             "Read from the context:",
             readings_text(context["readings"]),

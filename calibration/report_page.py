@@ -56,7 +56,7 @@ def write(
     model = DynamicsModel.load(model_dir / "dynamics.onnx", spec)
     bank = load_bank(model_dir / "bank.safetensors", spec, model.digest)
     walk = samples(resample(read(log, spec.joint_names, topics), spec), model.history)
-    found = np.array(context["robot_context"])
+    found = np.array(context["found_context"])
     name = " ".join((context["robot"], context["log"].get("serial", ""))).strip()
     page = Page(
         kind,
@@ -157,6 +157,8 @@ def _verdict(result: Result) -> tuple[str, str]:
         f"{found[0].upper()}{found[1:]}. With its own context the dynamics model's error on the end of the walk, which "
         f"it was not adapted to, falls by {1 - after / before:.0%}."
     )
+    if context["found_context"] != context["robot_context"]:
+        said += " With the gains above it is like a nominal robot, whose context goes with them."
     return said + doubt, "fair" if warned else "good"
 
 

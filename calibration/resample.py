@@ -33,6 +33,7 @@ class Ticks:
         segment: number of the uninterrupted stretch that a tick belongs to, -1 where it is not usable, (t,).
         clock: "header" or "log", whichever time was trusted.
         gains: factors on the gains in the walk.
+        state: of the controller in the walk, "" if the log does not tell.
     """
 
     time: np.ndarray
@@ -45,6 +46,7 @@ class Ticks:
     segment: np.ndarray
     clock: str
     gains: Gains = NOMINAL
+    state: str = ""
 
     @property
     def usable(self) -> np.ndarray:
@@ -109,7 +111,7 @@ def resample(log: RawLog, spec: RobotSpec) -> Ticks:
     log_time = commands.log_time[ticks]
     finite = np.all(np.isfinite(frames), axis=1)
     moving = motion(np.where(finite[:, None], frames[:, 6:18], 0.0), spec.control_dt) > MOTION
-    walks, gains = _walks(log.controller, log_time, moving)
+    walks, state, gains = _walks(log.controller, log_time, moving)
     good = finite & (age <= STALE * spec.control_dt) & walks
     return Ticks(
         time=time,
@@ -122,6 +124,7 @@ def resample(log: RawLog, spec: RobotSpec) -> Ticks:
         segment=segments(time, good, spec.control_dt),
         clock=clock,
         gains=gains,
+        state=state,
     )
 
 
@@ -219,8 +222,8 @@ def _held(series: Series | None, at: np.ndarray) -> np.ndarray | None:
     return np.where(index[:, None] >= 0, series.values["command"][np.maximum(index, 0)], 0.0)
 
 
-def _walks(controller: Series | None, at: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, Gains]:
-    """Return the ticks at which the controller calibrates, else walks, else (unknown) the joints move, and its gains.
+def _walks(controller: Series | None, at: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, str, Gains]:
+    """Return the ticks at which the controller calibrates, else walks, else (unknown) joints move, its state and gains.
 
     Where the gains were changed on the way, the ticks with the last ones count.
     """
@@ -231,8 +234,8 @@ def _walks(controller: Series | None, at: np.ndarray, moving: np.ndarray) -> tup
         for state in WALKING_STATES:
             if (there := now == state).any():
                 last = gains[there][-1]
-                return there & (gains == last).all(axis=1), Gains(*map(float, last))
-    return moving, NOMINAL
+                return there & (gains == last).all(axis=1), state, Gains(*map(float, last))
+    return moving, "", NOMINAL
 
 
 def _rate_ratio(time: np.ndarray, dt: float) -> float:

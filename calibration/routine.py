@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import robots
 from calibration import adapt as adaptation
 from calibration import context_file, quality
-from calibration.compensation import compensation, of_the_motors
+from calibration.compensation import compensation, doubtful, of_the_motors
 from calibration.errors import RefusedError
 from calibration.model import DynamicsModel
 from calibration.quality import Check
@@ -129,13 +127,15 @@ def find(
     checks.append(_validated(found))
     found = replace(found, readings=tuple(of_the_motors(reading, ticks.gains) for reading in found.readings))
     torques = [of_the_motors(reading, ticks.gains) for reading in read_torques(ticks, spec)]
-    gains = ticks.gains
+    if doubt := doubtful(torques):
+        checks.append(Check("joint torques", quality.WARN, doubt))
+        torques = []
+    gains, walks_with = ticks.gains, None
     if compensate:
         try:
-            gains = compensation(found.readings)
+            gains, walks_with = compensation(found.readings), bank.nominal_robot
         except RefusedError as error:
             raise RefusedError(f"log {log}: {error}", checks) from error
-        found = replace(found, context=np.array(bank.nominal_robot, dtype=float))
     record = {
         "file": str(log),
         "sha256": context_file.log_sha256(log),
@@ -144,7 +144,7 @@ def find(
         "serial": raw.metadata.get("serial", ""),
     }
     typed = shlex.join(sys.argv) if command is None else command
-    content = context_file.as_dict(found, torques, spec, model.digest, terrain, record, typed, gains)
+    content = context_file.as_dict(found, torques, spec, model.digest, terrain, record, typed, gains, walks_with)
     return Result(content, tuple(checks), time.perf_counter() - began)
 
 

@@ -362,11 +362,12 @@ class Controller:
 
     def provenance(self) -> dict[str, str]:
         """Return what the log should say of the robot and of what runs on it."""
-        digests = {f"{name}_policy_sha256": runner.policy.sha256 for name, runner in self._runners.items()}
+        policies = {name: runner.policy for name, runner in self._runners.items()}
         return {
             "robot": self.spec.name,
             "robot_digest": self.spec.digest(),
-            **digests,
+            **{f"{name}_policy_sha256": policy.sha256 for name, policy in policies.items()},
+            **{f"{name}_policy_origin": policy.origin for name, policy in policies.items()},
             "dynamics_digest": self.contexts.bank.dynamics_digest if self.contexts.bank else "",
             "context": self.contexts.robot_source,
             "terrain": self.contexts.terrain_name,

@@ -53,15 +53,6 @@ def test_the_robots_context_comes_back(bench, model):
     assert (result.uncertainty < 0.02).all() and (result.uncertainty > 0).all()
 
 
-def test_adaptation_can_start_at_nominal(bench, model, tmp_path):
-    one = DynamicsModel.load(
-        bench.write_models(tmp_path / "m", inner_start="nominal", inner_steps=1) / "dynamics.onnx", SPEC
-    )
-    other = DynamicsModel.load(bench.write_models(tmp_path / "n", inner_steps=1) / "dynamics.onnx", SPEC)
-    from_nominal, from_zero = (found(bench, m, bench.walk).context for m in (one, other))
-    np.testing.assert_allclose(from_nominal - from_zero, 0.2 * bench.law.nominal, atol=1e-3)
-
-
 def test_uncertainty_is_the_scatter_over_walks(bench, model):
     walks = [bench.simulate(seed=seed, noise=20.0) for seed in range(16)]
     results = [found(bench, model, walk) for walk in walks]
@@ -127,7 +118,6 @@ def test_split_keeps_four_seconds_apart(bench):
         ({"robot_digest": "0"}, "other constants of go1"),
         ({"joint_names": ["a"]}, "'joint_names'"),
         ({"frame": []}, "'frame'"),
-        ({"inner_start": "random"}, "'inner_start' is 'random'"),
         ({"inner_rate": {"robot": [1.0]}}, "'inner_rate.robot' has shape"),
         ({"history": 0}, "'history'"),
         ({"history": 2}, "'reference.frames' has shape"),

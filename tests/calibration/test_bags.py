@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -103,6 +104,18 @@ def test_broken_bags_get_one_sentence(record, distribution, storage, compression
     sentence = str(refused.value)
     assert "\n" not in sentence and str(folder) in sentence and len(sentence) < 400, sentence
     assert not hasattr(refused.value, "__notes__") and ":" in sentence
+
+
+def test_a_flipped_bit_in_a_length_is_said_in_a_sentence(bag):
+    folder = bag(storage="mcap")
+    file = data_file(folder)
+    whole = file.read_bytes()
+    for place in range(8, 80):
+        content = bytearray(whole)
+        content[place] ^= 0x80
+        file.write_bytes(content)
+        with suppress(RefusedError):
+            read(folder, NAMES)
 
 
 ALL = {"compression_queue_size": 0}  # else ros2 drops messages that it is too slow to compress

@@ -1,5 +1,7 @@
 """Every judgement of a log, on logs that deserve it and on one that does not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -97,6 +99,13 @@ def test_a_header_clock_that_jumps_ahead(bench, judge):
     assert check.verdict == "fail" and "jumps by 2.00 s" in check.text
 
 
+def test_a_board_that_learns_the_date_on_the_way(bench, judge):
+    """Both clocks jump from 1970 to now; nothing may take memory in proportion."""
+    time = bench.walk.time + np.where(np.arange(1000) >= 500, 1.77e9, 0.0)
+    checks = judge(bench.walk.but(time=time, log_time=time))
+    assert checks["clock"].verdict == "ok" and checks["gaps"].verdict == "fail"
+
+
 def test_a_recorder_that_stalls_does_no_harm(bench, judge):
     late = bench.walk.time.copy()
     late[500:560] = late[560]
@@ -121,6 +130,16 @@ def test_gaps(bench, judge, lost, verdict):
     assert check.verdict == verdict and f"longest {lost * 0.02:.2f} s" in check.text
 
 
+def test_the_longest_gap_is_one_gap(bench):
+    log = bench.raw()
+    keep = np.ones(1000, dtype=bool)
+    for begin in (300, 500, 700):
+        keep[begin : begin + 10] = False
+    some = Series(log.joints.log_time[keep], log.joints.stamp[keep], {k: v[keep] for k, v in log.joints.values.items()})
+    check = checks_of(dataclasses.replace(log, joints=some))["gaps"]
+    assert check.text.startswith("0.54 s of 20.0 s are missing (longest 0.18 s)")
+
+
 def test_rates(bench, judge):
     check = judge(bench.walk.rows(slice(0, None, 3)))["rate"]
     assert check.verdict == "fail" and "come at 17 Hz" in check.text
@@ -130,6 +149,14 @@ def test_rates(bench, judge):
     fast = type(log)(log.path, log.imu, log.joints, Series(time, time, {"position": wave}))
     check = quality.check_rate(fast, resample(fast, SPEC), SPEC)
     assert check.verdict == "fail" and "200 times a second" in check.text
+
+
+def test_a_walk_with_gains_of_another_stack(bench, judge):
+    origin = {"calibrate_policy_origin": "trained", "walk_policy_origin": "imported"}
+    walk = bench.walk
+    check = judge(walk.but(state=["walk"] * 1000), metadata=origin)["robot"]
+    assert check.verdict == "fail" and "an imported policy walked, with gains of its own" in check.text
+    assert judge(walk.but(state=["calibrate"] * 1000), metadata=origin)["robot"].verdict == "ok"
 
 
 def test_a_log_of_another_robot(bench, judge):

@@ -74,6 +74,18 @@ def test_gains_that_make_up_for_what_was_read(bench, bag, out):
     assert (
         f"walks with kp x {1 / strength:.2f}" in report.plain(result.context) and result.context["error"]["after"] > 0
     )
+    assert result.context["found_context"] == plain["robot_context"] == plain["found_context"]
+    told = report.text(result)
+    assert f"Robot context  {plain['robot_context'][0]:+.2f}" in told and "whose context goes with them" in told
+    assert "whose context goes with them" not in report.text(calibration.run(bag(name="c"), "go1", out, bench.models))
+
+
+@pytest.mark.parametrize("unit", [0.1, 1 / 6.33])
+def test_torques_in_another_unit_are_said_and_left_out(bench, bag, out, unit):
+    result = calibration.run(bag(bench.walk.but(effort=unit * bench.walk.effort)), "go1", out, bench.models)
+    (check,) = (check for check in result.checks if check.verdict == "warn")
+    assert check.name == "joint torques" and "which no motor has" in check.text
+    assert result.context["torque_readings"] == []
 
 
 def test_motors_that_cannot_be_read_leave_the_file_and_name_the_log(bench, bag, out, monkeypatch):
