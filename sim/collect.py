@@ -8,10 +8,11 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from tensordict import TensorDict
 
@@ -98,21 +99,28 @@ def draw_robots(count: int, seed: int) -> np.ndarray:
 
 
 def collect(config: CollectConfig, act: Callable[[TensorDict], torch.Tensor]) -> Iterator[tuple[int, int, float]]:
-    """Write the task files that are missing; yield (tasks done, tasks in all, falls a minute) after each batch."""
+    """Write the task files that are missing; yield (tasks done, tasks in all, falls a minute) after each batch.
+
+    Raises:
+        ValueError: if a file that is there was collected with other settings.
+    """
     config.out.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(config.policy.read_bytes()).hexdigest()
     conditions = draw_robots(config.num_robots, config.seed)
     tasks = list(enumerate(task_sequence(config.num_robots, len(config.terrains))))
+    headers = [_header(config, robot, terrain, conditions[robot], digest) for _, (robot, terrain) in tasks]
     missing = [task for task in tasks if not task_path(config.out, task[0]).exists()]
+    for task in {number for number, _ in tasks} - {number for number, _ in missing}:
+        _agree(task_path(config.out, task), headers[task])
     done = len(tasks) - len(missing)
     for start in range(0, len(missing), config.batch):
         chunk = missing[start : start + config.batch]
         robot_ids = np.array([robot for _, (robot, _) in chunk])
         terrain_ids = np.array([terrain for _, (_, terrain) in chunk])
         record, falls = _walk(config, conditions[robot_ids], [config.terrains[t] for t in terrain_ids], act, start)
-        for row, (task, (robot, terrain)) in enumerate(chunk):
+        for row, (task, _) in enumerate(chunk):
             signals = {key: value[:, row] for key, value in record.items()}
-            _write(config, task, robot, terrain, conditions[robot], signals, int(falls[row]), digest)
+            _write(task_path(config.out, task), {**headers[task], "falls": int(falls[row])}, signals)
         done += len(chunk)
         yield done, len(tasks), float(falls.sum() / (len(chunk) * config.seconds / 60.0))
 
@@ -168,19 +176,10 @@ def _signals(env: QuadrupedEnv, action: torch.Tensor) -> dict[str, torch.Tensor]
     }
 
 
-def _write(
-    config: CollectConfig,
-    task: int,
-    robot: int,
-    terrain: int,
-    factors: np.ndarray,
-    signals: dict[str, np.ndarray],
-    falls: int,
-    policy_sha256: str,
-) -> None:
-    """Write one task file, atomically."""
+def _header(config: CollectConfig, robot: int, terrain: int, factors: np.ndarray, digest: str) -> dict[str, Any]:
+    """Return what a task's file says of it, but for the falls."""
     spec, ground = robots.load(config.robot), config.terrains[terrain]
-    meta = {
+    return {
         "schema": SCHEMA,
         "kind": "task",
         "robot": spec.name,
@@ -196,12 +195,29 @@ def _write(
             "level": ground.level,
             "friction": ground.friction,
         },
-        "falls": falls,
+        "seconds": config.seconds,
+        "exploration": config.exploration,
         "seed": config.seed,
-        "policy_sha256": policy_sha256,
+        "policy_sha256": digest,
     }
-    path = task_path(config.out, task)
+
+
+def _agree(path: Path, wanted: dict[str, Any]) -> None:
+    """Raise a ValueError unless a task that is there is the one that would be collected."""
+    try:
+        with safe_open(path, framework="np") as file:
+            there = json.loads(file.metadata()["dmcm"])
+    except Exception as problem:  # safetensors raises errors of many kinds
+        raise ValueError(f"{path} is damaged: remove it, and collect again") from problem
+    if differ := [name for name, value in wanted.items() if there.get(name) != value]:
+        raise ValueError(
+            f"{path} was collected with another {', '.join(differ)}: give another --out, or remove that folder"
+        )
+
+
+def _write(path: Path, header: dict[str, Any], signals: dict[str, np.ndarray]) -> None:
+    """Write one task file, atomically."""
     partial = path.with_suffix(".partial")
     arrays = {key: np.ascontiguousarray(value) for key, value in signals.items()}
-    save_file(arrays, partial, metadata={"dmcm": json.dumps(meta)})
+    save_file(arrays, partial, metadata={"dmcm": json.dumps(header)})
     os.replace(partial, path)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -54,6 +55,25 @@ def test_finished_tasks_are_kept(config):
     before = {path: path.stat().st_mtime_ns for path in files if path != files[2]}
     assert [done for done, _, _ in collect(config, still)] == [6]
     assert files[2].exists() and all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+@pytest.mark.parametrize("changes", [{"seed": 2}, {"exploration": 0.0}, {"seconds": 0.6}, {"num_robots": 4}])
+def test_a_folder_of_other_settings_is_not_added_to(config, changes):
+    list(collect(config, still))
+    (config.out / "task_00001.safetensors").unlink()
+    before = {path.name for path in config.out.iterdir()}
+    differ = {"num_robots": "robot_id|terrain_id|robot_factors"}.get(*changes, next(iter(changes)))
+    with pytest.raises(ValueError, match=rf"was collected with another .*({differ}).*: give another --out"):
+        list(collect(dataclasses.replace(config, **changes), still))
+    assert {path.name for path in config.out.iterdir()} == before
+
+
+def test_a_damaged_task_is_said(config):
+    list(collect(config, still))
+    path = config.out / "task_00000.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"task_00000.safetensors is damaged: remove it"):
+        list(collect(config, still))
 
 
 def test_consecutive_frames_of_a_segment_obey_the_simulators_dynamics(config):
