@@ -142,7 +142,9 @@ class Runner(OnPolicyRunner):
             **self.alg.save(),
             "iteration": self.current_learning_iteration,
             "samples": self.samples,
+            "critic_only": self._critic_only,
             "levels": self.env.curriculum.level.cpu(),
+            "kinds": self.env.curriculum.kind.cpu(),
             "metadata": self._metadata,
         }
         partial = path.with_suffix(".partial")
@@ -164,10 +166,21 @@ class Runner(OnPolicyRunner):
                 raise ValueError(
                     f"{path} is of {name} '{held}', not '{ours}': resume as it was begun, or give another --run"
                 )
-        self.alg.load(state, load_cfg, strict)
+        self._take(Path(path), state, load_cfg, strict)
         self.current_learning_iteration, self.samples = state["iteration"], state["samples"]
-        self._restore_levels(state["levels"])
+        self._critic_only = state.get("critic_only", 0)
+        self._restore_levels(state)
         return {}
+
+    def _take(self, path: Path, state: dict, load_cfg: dict | None, strict: bool) -> None:
+        """Load networks, or raise a ValueError where they are of other sizes."""
+        try:
+            self.alg.load(state, load_cfg, strict)
+        except RuntimeError as problem:
+            raise ValueError(
+                f"{path} has networks or inputs of other sizes than this training: give the same --ppo.hidden-dims, "
+                "--mode and --history, or start anew"
+            ) from problem
 
     def start_from(self, path: Path, contexts: ContextTable | None, action_std: float | None = None) -> None:
         """Take over another policy's networks; inputs that it did not have start at zero weight.
@@ -189,14 +202,19 @@ class Runner(OnPolicyRunner):
         if action_std is not None:
             actor["distribution.std_param"] = torch.full_like(wanted["distribution.std_param"], action_std)
         whole = "critic_state_dict" in state
-        self.alg.load({**state, "actor_state_dict": {**wanted, **actor}}, {"actor": True, "critic": whole}, True)
+        whole_state = {**state, "actor_state_dict": {**wanted, **actor}}
+        self._take(path, whole_state, {"actor": True, "critic": whole}, True)
         if whole:
-            self._restore_levels(state["levels"])
+            self._restore_levels(state)
         else:
             self._critic_only = CRITIC_WARM_UP
 
-    def _restore_levels(self, levels: torch.Tensor) -> None:
-        curriculum = self.env.curriculum
-        if len(levels) == len(curriculum.level):
+    def _restore_levels(self, state: dict) -> None:
+        """Give the robots back their levels, where they stand on the same kinds of terrain as then."""
+        curriculum, levels = self.env.curriculum, state["levels"]
+        if (
+            torch.equal(state.get("kinds", curriculum.kind.cpu()), curriculum.kind.cpu())
+            and len(levels) == self.env.num_envs
+        ):
             curriculum.level[:] = levels.to(curriculum.level.device)
             self.env.restart()

@@ -69,6 +69,8 @@ def run(config: PolicyConfig, origin: Origin | None = None) -> Path:
         raise ValueError(f"mode 'history' needs at least 2 frames, not {config.history}: give --history 10")
     if config.action_std is not None and (config.init is None or config.action_std <= 0.0):
         raise ValueError("--action-std: give a spread above 0, and with --init the policy to go on from")
+    if config.ppo.num_mini_batches < 1 or config.ppo.num_steps_per_env < 1:
+        raise ValueError("--ppo.num-mini-batches, --ppo.num-steps-per-env: give 1 or more")
     if not 0.0 <= config.ppo.quiet_share < 1.0:
         raise ValueError(f"--ppo.quiet-share {config.ppo.quiet_share:g}: give a share of the time, from 0 to below 1")
     existing = newest_checkpoint(config.run)
@@ -81,6 +83,8 @@ def run(config: PolicyConfig, origin: Origin | None = None) -> Path:
     config.env.seed = config.seed + distributed.rank()
     config.env.device = distributed.device(config.env.device)
     config.env.history = config.history if config.mode == "history" else 1
+    if config.mode == "oracle":  # it is told the truth
+        config.env.context_noise = config.env.context_dropout = 0.0
     contexts = contexts_for(config)
     env = make_env(config.env, contexts)
     config.run.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,8 @@ from typing import Literal
 from sim.factors import NUISANCES, NuisanceRanges
 from sim.terrain import KINDS
 
+SHORTEST = 0.02  # s, a control step
+
 
 @dataclass
 class CommandConfig:
@@ -138,6 +140,16 @@ class EnvConfig:
         for name, value in (("context-dropout", self.context_dropout), ("noise.quietest", self.noise.quietest)):
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"env.{name} {value:g}: give a share between 0 and 1")
-        for name, value in (("stall-s", self.stall_s), ("context-noise", self.context_noise)):
+        for name, value in (
+            *(("stall-s", self.stall_s), ("context-noise", self.context_noise), ("push-speed", self.push_speed)),
+            ("terrain.start-level", self.terrain.start_level),
+        ):
             if not value >= 0.0:
                 raise ValueError(f"env.{name} {value:g}: give 0 or more")
+        for name, value in (
+            *(("episode-length-s", self.episode_length_s), ("push-period-s", self.push_period_s)),
+            ("commands.period", self.commands.period),
+        ):
+            if not value >= SHORTEST:
+                off = ", or --env.push-speed 0 for no pushes" if name == "push-period-s" else ""
+                raise ValueError(f"env.{name} {value:g}: give {SHORTEST:g} s or more{off}")

@@ -53,6 +53,7 @@ class QuadrupedEnv(VecEnv):
     def __init__(
         self, config: EnvConfig, spec: RobotSpec, sim: Simulator, contexts: ContextTable | None = None
     ) -> None:
+        config.check()
         self.cfg, self.spec, self.sim, self.contexts = config, spec, sim, contexts
         self.num_envs, self.num_actions, self.device = sim.num_envs, 12, sim.device
         self.max_episode_length = round(config.episode_length_s / sim.control_dt)
@@ -108,7 +109,6 @@ class QuadrupedEnv(VecEnv):
     def _allocate_contexts(self) -> None:
         """Make the tables of robots to draw from and of their contexts, on the device."""
         n, config, rng = self.num_envs, self.cfg, np.random.default_rng(self.cfg.seed)
-        config.check()
         self.drawn_nuisances = self._tensor(config.nuisances.ranges().sample(rng, ROBOTS))
         self.table = None if self.contexts is None else self.contexts.to(self.device)
         if self.table is None:

@@ -68,7 +68,7 @@ def test_every_mode_starts_as_the_vanilla_policy(vanilla, tmp_path, mode, source
     setup = setup_of(mode, tmp_path)
     env, runner = make(setup)
     runner.start_from(vanilla[source], env.contexts)
-    act = inference.load(vanilla[1])
+    act = inference.load(vanilla[1], SPEC)
     for _ in range(3):
         obs = env.get_observations()
         assert torch.allclose(runner.alg.get_policy()(obs), act(obs), atol=2e-6)
@@ -81,7 +81,7 @@ def test_every_mode_trains_exports_and_runs_on_the_robot_as_in_training(product,
     env, runner = make(setup)
     runner.load(str(newest_checkpoint(setup.run)))
     runner.alg.eval_mode()
-    act, obs = inference.load(out), env.get_observations()
+    act, obs = inference.load(out, SPEC), env.get_observations()
     assert torch.allclose(act(obs), runner.alg.get_policy()(obs).detach(), atol=1e-5)
     policy = OnnxPolicy.load(out, SPEC, simulated=True)
     assert policy.mode == mode and policy.history == (4 if mode == "history" else 1)
@@ -90,6 +90,12 @@ def test_every_mode_trains_exports_and_runs_on_the_robot_as_in_training(product,
     seen = obs["history" if mode == "history" else "proprioception"][0].numpy()
     found = policy(seen, obs["robot_context"][0].numpy(), obs["terrain_context"][0].numpy())
     assert np.allclose(found, act(obs)[0].numpy(), atol=1e-5)
+
+
+def test_the_oracle_is_told_the_truth_in_training(product):
+    env, _ = make(product("oracle")[0])
+    told, true = env.robot_context, torch.as_tensor(truth.robot_contexts(env.factors.numpy())).float()
+    assert torch.allclose(told, true, atol=1e-6)
 
 
 def test_history_is_the_last_frames_and_starts_anew_with_every_episode(tmp_path):

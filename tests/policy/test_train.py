@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import threading
 
@@ -48,6 +49,59 @@ def test_resuming_puts_every_robot_on_the_level_that_it_had_reached(trained, tmp
     make_runner(setup, env).load(str(changed))
     _, _, done, _ = env.step(torch.zeros(8, 12))
     assert not done.any() and env.curriculum.level.tolist() == list(range(8))
+
+
+def test_levels_go_to_the_same_kinds_of_terrain_only(trained, tmp_path):
+    state = torch.load(newest_checkpoint(trained), weights_only=True)
+    state["levels"] = torch.full((8,), 7)
+    torch.save(state, tmp_path / "model_1.pt")
+    setup = config(tmp_path / "gaps")
+    setup.env.terrain.shares, setup.env.terrain.start_level = {"gaps": 1.0}, 0
+    env = make_env(setup.env)
+    make_runner(setup, env).start_from(tmp_path / "model_1.pt", None)
+    assert env.curriculum.level.tolist() == [0] * 8
+
+
+def test_networks_of_another_size_are_said(trained, tmp_path):
+    setup = config(tmp_path / "small")
+    setup.ppo.hidden_dims = (16, 16)
+    runner = make_runner(setup, make_env(setup.env))
+    with pytest.raises(ValueError, match=r"of other sizes than this training: give the same --ppo.hidden-dims"):
+        runner.load(str(newest_checkpoint(trained)))
+
+
+def test_a_resumed_run_goes_on_as_it_was_configured(trained, tmp_path, monkeypatch):
+    from cli import train
+
+    folder = tmp_path / "vanilla"
+    shutil.copytree(trained, folder)
+    record = json.loads((folder / "config.json").read_text())
+    record["env"]["factors"] = "narrow"
+    (folder / "config.json").write_text(json.dumps(record))
+    asked = []
+    monkeypatch.setattr("policy.train.run", lambda config, origin: asked.append(config))
+    train.policy(["--run", str(folder), "--resume", "--samples", "1e6"])
+    train.policy(["--run", str(folder), "--resume", "--env.factors", "wide"])
+    assert [(c.env.factors, c.env.num_envs, c.resume) for c in asked] == [("narrow", 8, True), ("wide", 8, True)]
+    assert asked[0].samples == 1e6
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--env.push-period-s 0", "env.push-period-s 0: give 0.02 s or more, or --env.push-speed 0"),
+        ("--env.commands.period 0.001", "env.commands.period 0.001: give 0.02"),
+        ("--env.episode-length-s 0", "env.episode-length-s 0"),
+        ("--env.terrain.start-level -1", "env.terrain.start-level -1: give 0 or more"),
+        ("--ppo.num-mini-batches 0", "--ppo.num-mini-batches"),
+    ],
+)
+def test_what_cannot_be_is_said_before_training(tmp_path, capsys, words, said):
+    from cli.main import main
+
+    small = ["--env.num-envs", "4", "--env.threads", "1", "--samples", "96", "--run", str(tmp_path / "run")]
+    assert main(["train", "policy", *small, *words.split()]) == 1
+    assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_a_run_that_exists_is_not_overwritten(trained):
@@ -128,7 +182,7 @@ def test_export_agrees_with_torch_for_any_batch(trained, tmp_path, mode):
     out = tmp_path / "policy.onnx"
     export(ExportConfig(newest_checkpoint(setup.run), out, mode=mode, bank=bank))
     runner.alg.eval_mode()
-    act = inference.load(out)
+    act = inference.load(out, SPEC)
     for count in (1, 8):
         obs = env.get_observations()[:count]
         expected = runner.alg.get_policy()(obs).detach()
@@ -274,6 +328,10 @@ def test_a_start_from_an_exported_policy_acts_as_it_and_trains_the_critic_first(
     runner.learn_samples(2 * setup.ppo.num_steps_per_env * setup.env.num_envs)
     assert all(torch.equal(a, b) for a, b in zip(before, runner.alg.get_policy().mlp.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(critic, runner.alg.critic.parameters(), strict=True))
+    again = make_runner(setup, make_env(setup.env))
+    again.load(str(newest_checkpoint(setup.run)))
+    again.learn_samples(4 * setup.ppo.num_steps_per_env * setup.env.num_envs)
+    assert all(torch.equal(a, b) for a, b in zip(before, again.alg.get_policy().mlp.parameters(), strict=True))
 
 
 def test_a_start_from_what_is_no_exported_policy_is_refused(trained, tmp_path):
