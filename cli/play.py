@@ -79,7 +79,7 @@ def _replay(config: PlayConfig, path: Path, seconds: float) -> Path:
     from policy.play import agent, make, poses
     from viewer.page import Pose, document, write
 
-    act, env = agent(config.agent, config.seed), make(config)
+    act, env = agent(config.agent, config.robot, config.seed), make(config)
     walk = (Pose.of(pose) for pose in poses(env, act, seconds))
     tile = (env.sim.world, config.terrain, config.level)
     return write(path, document(env.spec, walk, lambda stage: stage.tile(*tile), config.payload))

@@ -30,7 +30,7 @@ class ViewConfig:
         robots: how many are simulated.
         terrain: that is simulated, see docs/terrains.md.
         level: its difficulty, 0 to 7.
-        models: folder with bank and dynamics model; the shipped one by default.
+        models: folder with policies, bank and dynamics model; the shipped one by default.
         context: context.json that a log was recorded with, to mark it on the map.
         host: address of the page; 0.0.0.0 shows it to the whole network.
         port: of the page.
@@ -79,7 +79,7 @@ def _replay(config: ViewConfig) -> Shown:
     from viewer.server import open_page
 
     recording = load(config.log, config.robot)
-    knowledge = Knowledge(recording.spec, config.models or models.path(recording.spec.name))
+    knowledge = Knowledge(recording.spec, config.models or models.folder(recording.spec.name))
     context = load_context(config.context, recording.spec).values if config.context else None
     server = open_page(config.host, config.port, "dmcm")
     return server, Replay(server, recording, knowledge, context).run
@@ -96,16 +96,15 @@ def _live(config: ViewConfig) -> Shown:
     first = wait_for_first(source)
     spec = robot_of(first[0], config.robot)
     server = open_page(config.host, config.port, "dmcm")
-    return server, Live(server, source, first, spec, config.models or models.path(spec.name)).run
+    return server, Live(server, source, first, spec, config.models or models.folder(spec.name)).run
 
 
 def _simulation(config: ViewConfig) -> Shown:
     from viewer.server import close, open_page
     from viewer.simulation import Simulation, SimulationConfig
 
-    bank = config.models / "bank.safetensors" if config.models else None
     wanted = SimulationConfig(
-        config.agent, config.robot or "go1", config.robots, config.terrain, config.level, bank, config.seed
+        config.agent, config.robot or "go1", config.robots, config.terrain, config.level, config.models, config.seed
     )
     wanted.check()
     server = open_page(config.host, config.port, "dmcm")

@@ -141,5 +141,5 @@ def address(text: str) -> tuple[str, int]:
     """
     host, _, port = text.partition(":")
     if port and not (port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"--live {text}: give a host, or host:port with a port from 1 to 65535")
+        raise ValueError(f"address {text}: give a host, or host:port with a port from 1 to 65535")
     return host or HOST, int(port or PORT)

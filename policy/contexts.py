@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -14,7 +16,7 @@ from policy.modes import NEEDS_BANK, Mode
 from robots.spec import RobotSpec
 from sim import truth
 from sim.env import ContextTable
-from sim.factors import FACTOR_NAMES, RANGES, FactorRanges
+from sim.factors import FACTOR_NAMES, RANGES, WIDE, FactorRanges
 from sim.terrain import KINDS, LEVELS, TERRAINS, name
 
 DRAWN = 4096  # robots that mode `oracle` trains on without a bank
@@ -38,6 +40,29 @@ def contexts_for(config: PolicyConfig) -> ContextTable | None:
     )
 
 
+def table_for(about: Mapping[str, Any], bank: Path, spec: RobotSpec, factors: np.ndarray) -> ContextTable | None:
+    """Return the contexts that an exported policy walks with; a bank that is there for one that sees none.
+
+    Args:
+        about: what the policy says of itself.
+        bank: context bank.
+        spec: the robot.
+        factors: of the robots, (n, 12), for a policy that sees the truth.
+
+    Raises:
+        FileNotFoundError, ValueError: if it needs the bank, and that is missing, or of another dynamics model.
+    """
+    mode = about.get("mode")
+    if mode == "oracle":
+        return true_table(factors)
+    if mode not in NEEDS_BANK and not bank.exists():
+        return None
+    table = load_table(bank, spec, WIDE)
+    if mode in NEEDS_BANK and read_bank(mode, bank)[0] != about["dynamics_digest"]:
+        raise ValueError(f"{bank} is of another dynamics model than the policy: give the bank that it was trained with")
+    return table
+
+
 def read_bank(mode: Mode, bank: Path | None) -> tuple[str | None, tuple[int, int] | None]:
     """Return the digest that gives the policy's contexts their meaning, and their sizes if a bank says them.
 
@@ -48,9 +73,32 @@ def read_bank(mode: Mode, bank: Path | None) -> tuple[str | None, tuple[int, int
         return (truth.DIGEST if mode == "oracle" else None), None
     if bank is None:
         raise ValueError(f"mode '{mode}' needs the context bank it was trained with: give --bank")
-    with safe_open(bank, framework="np") as file:
-        shapes = [file.get_slice(name).get_shape()[-1] for name in ("robot_contexts", "terrain_contexts")]
-        return json.loads(file.metadata()["dmcm"])["dynamics_digest"], (shapes[0], shapes[1])
+    meta, arrays = _open(bank)
+    sizes = arrays["robot_contexts"].shape[-1], arrays["terrain_contexts"].shape[-1]
+    return meta["dynamics_digest"], sizes
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what a bank says of itself, and its arrays.
+
+    Raises:
+        FileNotFoundError: if there is no bank.
+        ValueError: if the file is none.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no context bank at {path}: train the dynamics model first (dmcm train dynamics)")
+    try:
+        with safe_open(path, framework="np") as bank:
+            meta = json.loads(bank.metadata()["dmcm"])
+            arrays = {key: bank.get_tensor(key).astype(float) for key in bank.keys()}
+        missing = {"robot_factors", "robot_contexts", "terrain_contexts", "nominal_robot"} - set(arrays)
+    except Exception as problem:  # safetensors raises errors of many kinds
+        raise ValueError(
+            f"{path} is not a context bank, or damaged: give one that `dmcm train dynamics` wrote"
+        ) from problem
+    if missing:
+        raise ValueError(f"{path} is not a context bank ({', '.join(sorted(missing))} missing)")
+    return meta, arrays
 
 
 def true_table(factors: np.ndarray) -> ContextTable:
@@ -68,11 +116,7 @@ def load_table(path: Path, spec: RobotSpec, ranges: FactorRanges) -> ContextTabl
         FileNotFoundError: if there is no bank.
         ValueError: if the bank belongs to another robot, or has no robot in the ranges or no terrain of a kind.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"no context bank at {path}: train the dynamics model first (dmcm train dynamics)")
-    with safe_open(path, framework="np") as bank:
-        meta = json.loads(bank.metadata()["dmcm"])
-        arrays = {key: bank.get_tensor(key).astype(float) for key in bank.keys()}
+    meta, arrays = _open(path)
     if meta["robot"] != spec.name:
         raise ValueError(f"{path} was made for robot '{meta['robot']}', not '{spec.name}'")
     if tuple(meta["factor_names"]) != FACTOR_NAMES:

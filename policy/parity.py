@@ -93,7 +93,7 @@ def measure(config: ParityConfig, sim: str) -> dict[str, Any]:
     made = backends.make(setup, spec, TerrainWorld(setup.terrain.seed, used_kinds(setup.terrain.shares)))
     found: dict[str, Any] = {"air": air(made, spec, config), "height": standing(made, spec, config)}
     env = QuadrupedEnv(setup, spec, made)
-    act = inference.load(config.policy or models.path(config.robot) / "vanilla.onnx")
+    act = inference.load(config.policy or models.path(config.robot) / "vanilla.onnx", spec)
     for kind, level in GROUNDS:
         env.assign(
             np.full(env.num_envs, KINDS.index(kind)),

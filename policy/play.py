@@ -14,11 +14,11 @@ from tensordict import TensorDict
 import models
 import robots
 from policy import inference
-from policy.contexts import load_table, true_table
+from policy.contexts import table_for
 from policy.train import make_env
 from sim.config import EnvConfig
 from sim.env import QuadrupedEnv
-from sim.factors import WIDE, RobotFactors
+from sim.factors import RobotFactors
 from sim.terrain import KINDS, LEVELS
 
 
@@ -36,14 +36,14 @@ class PlayConfig:
     seed: int
 
 
-def agent(name: str, seed: int) -> Callable[[TensorDict], torch.Tensor]:
-    """Return a function from observations to actions (n, 12): `zero`, `random`, or that of an ONNX file."""
+def agent(name: str, robot: str, seed: int) -> Callable[[TensorDict], torch.Tensor]:
+    """Return a function from observations to actions (n, 12): `zero`, `random`, or that of a robot's ONNX file."""
     if name == "zero":
         return lambda observations: torch.zeros(observations.batch_size[0], 12)
     if name == "random":
         generator = torch.Generator().manual_seed(seed)
         return lambda observations: torch.randn(observations.batch_size[0], 12, generator=generator)
-    return inference.load(Path(name))
+    return inference.load(Path(name), robots.load(robot))
 
 
 def make(config: PlayConfig) -> QuadrupedEnv:
@@ -58,10 +58,9 @@ def make(config: PlayConfig) -> QuadrupedEnv:
     setup = EnvConfig(robot=config.robot, num_envs=1, threads=1, seed=config.seed, push_speed=0.0, stall_s=0.0)
     setup.history = about.get("history", 1)
     setup.terrain.shares = {config.terrain: 1.0}
-    bank = config.bank or models.path(config.robot) / "bank.safetensors"
+    bank = config.bank or models.folder(config.robot) / "bank.safetensors"
     factors = RobotFactors(payload=config.payload, kp_scale=config.kp_scale).as_array()[None]
-    table = load_table(bank, robots.load(config.robot), WIDE) if bank.exists() else None
-    env = make_env(setup, true_table(factors) if about.get("mode") == "oracle" else table)
+    env = make_env(setup, table_for(about, bank, robots.load(config.robot), factors))
     env.assign(np.array([KINDS.index(config.terrain)]), np.array([config.level]), factors, np.array([0.8]))
     return env
 
@@ -76,7 +75,7 @@ def frames(config: PlayConfig, seconds: float) -> Iterator[np.ndarray]:
     """Yield 25 pictures a second, (height, width, 3) uint8."""
     from sim.render import FPS, FollowCamera
 
-    act, env = agent(config.agent, config.seed), make(config)
+    act, env = agent(config.agent, config.robot, config.seed), make(config)
     model, data = env.sim.snapshot(0)
     camera = FollowCamera(model)
     every = round(1.0 / (FPS * env.sim.control_dt))
@@ -103,7 +102,7 @@ def show(config: PlayConfig) -> None:
     """Open MuJoCo's viewer and run in real time until it is closed."""
     import mujoco.viewer
 
-    act, env = agent(config.agent, config.seed), make(config)
+    act, env = agent(config.agent, config.robot, config.seed), make(config)
     model, data = env.sim.snapshot(0)
     with mujoco.viewer.launch_passive(model, data) as viewer:
         for _ in _run(act, env):

@@ -51,7 +51,7 @@ class SimWorker:
         self.setup = EnvConfig(sim=backend, num_envs=num_envs, terrain=terrain)
         self.setup.nuisances.preset = nuisances
         self.env = make_env(self.setup)
-        self._act = inference.load(models.path(self.setup.robot) / WALKER)
+        self._act = inference.load(models.path(self.setup.robot) / WALKER, self.env.spec)
         self._batch = getattr(self.env.sim, "batch", None)
         if self._batch is not None:
             self._state = {name: self._batch.bind(name) for name in (*STATE, "ctrl")}

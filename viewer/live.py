@@ -67,7 +67,7 @@ class UdpSource:
         except OSError as problem:
             self._socket.close()
             raise ValueError(
-                f"cannot listen on {self.where} ({problem.strerror}): is another viewer open? give another --live"
+                f"cannot listen on {self.where} ({problem.strerror}): is another viewer open? give another --listen"
             ) from None
 
     def take(self) -> list[Report]:
@@ -147,15 +147,16 @@ class Live:
         self.take(first)
 
     def take(self, reports: list[Report]) -> None:
-        """Take what has come, but for other robots and what a broken sensor says."""
-        reports = [report for report in reports if report.robot == self.spec.name and _sound(report)]
+        """Take what has come, but for other robots; where a sensor is broken, its state alone."""
+        reports = [r for r in reports if r.robot == self.spec.name and np.isfinite(r.values["stamp"]).all()]
         if not reports:
             return
         if reports[0].values["stamp"][0] < self._last.values["stamp"][0] - 1.0:  # another run
             self._reckoner, self._spans, self._events = Reckoner(self.spec), deque(maxlen=200), deque(maxlen=50)
             self._loads.clear()
-        for row in self._reckoner.rows(measured(reports)):
-            self._recent.add(row)
+        if sound := [report for report in reports if _sound(report)]:
+            for row in self._reckoner.rows(measured(sound)):
+                self._recent.add(row)
         for report in reports:
             self._note(report)
         self._last, self._heard = reports[-1], time.monotonic()
@@ -175,6 +176,8 @@ class Live:
     def show(self) -> None:
         """Move the robot to where it was last."""
         row = self._recent.track()
+        if not len(row):
+            return
         row = row.until(len(row) - 1, 1)
         with self._server.atomic():
             self._stage.follow(row["position"][0] if self._follow.value else None)
@@ -184,12 +187,13 @@ class Live:
         """Draw the charts, with the contexts' where they are due."""
         track = self._recent.track()
         with self._server.atomic():
-            self._panels.draw(track)
-            if contexts:
+            if len(track):
+                self._panels.draw(track)
+            if contexts and len(track):
                 context = self._last.context if len(self._last.context) else None
                 self._panels.draw_contexts(track, context, str(self._last.status.get("terrain", "flat")))
             now = float(self._last.values["stamp"][0])
-            begin = max(now - BAR, self._spans[0].begin)
+            begin = max(now - BAR, self._spans[0].begin) if self._spans else now
             spans = [Span(s.state, max(s.begin, begin) - begin, s.end - begin) for s in self._spans if s.end > begin]
             events = [Event(e.time - begin, e.fault, e.text) for e in self._events if e.time > begin]
             load = np.array([share for _, share in self._loads])[:: max(1, len(self._loads) // 360)]

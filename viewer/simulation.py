@@ -17,8 +17,9 @@ import viser
 
 import models
 import robots
+from deploy.load import BANK
 from policy import inference
-from policy.contexts import load_table, true_table
+from policy.contexts import table_for
 from policy.play import agent
 from policy.train import make_env
 from sim.config import CommandConfig, EnvConfig, RewardConfig, TerrainConfig
@@ -48,7 +49,7 @@ class SimulationConfig:
         robot: its name.
         robots: how many.
         terrain, level: of the ground.
-        bank: context bank; the shipped one by default.
+        models: folder with policies, bank and dynamics model; the shipped one by default.
         seed: of the start.
     """
 
@@ -57,8 +58,13 @@ class SimulationConfig:
     robots: int = 1
     terrain: str = "stairs"
     level: int = 3
-    bank: Path | None = None
+    models: Path | None = None
     seed: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where the robot's models are, if it has any."""
+        return self.models or models.folder(self.robot)
 
     def check(self) -> None:
         """Raise `ValueError` where there is no such terrain, level or number of robots."""
@@ -77,30 +83,24 @@ class _Agent:
     about: dict = field(default_factory=dict)
 
 
-def find_agent(wanted: str, robot: str, seed: int = 0) -> _Agent:
-    """Return an agent by its name: zero, random, a file, or one of the robot's shipped models ("" is the best).
+def find_agent(wanted: str, robot: str, folder: Path, seed: int = 0) -> _Agent:
+    """Return an agent by its name: zero, random, a file, or one of the robot's models in `folder` ("" is the best).
 
     Raises:
         FileNotFoundError: if there is no such policy.
         ValueError: if it is of another robot.
     """
     if wanted in ("zero", "random"):
-        return _Agent(wanted, agent(wanted, seed))
-    folder = models.path(robot)
+        return _Agent(wanted, agent(wanted, robot, seed))
     shipped = sorted(path.stem for path in folder.glob("*.onnx") if path.stem in ("multi", "vanilla"))
     if not wanted and not shipped:
-        raise FileNotFoundError(f"no policy is shipped for {robot}: give --agent FILE.onnx, zero or random")
+        raise FileNotFoundError(f"no policy of {robot} in {folder}: give --agent FILE.onnx, zero or random")
     path = folder / f"{wanted or shipped[0]}.onnx"
     path = path if path.exists() else Path(wanted)
     if not path.is_file():
         known = ", ".join(["zero", "random", *shipped])
         raise FileNotFoundError(f"no policy at {path}: give an ONNX file, or one of {known}")
-    about = inference.metadata(path)
-    if about.get("robot", robot) != robot:
-        raise ValueError(
-            f"{path} is a policy for robot '{about['robot']}', not '{robot}': give --robot {about['robot']}"
-        )
-    return _Agent(wanted or shipped[0], inference.load(path), about)
+    return _Agent(wanted or shipped[0], inference.load(path, robots.load(robot)), inference.metadata(path))
 
 
 def environment(config: SimulationConfig, about: dict) -> QuadrupedEnv:
@@ -123,13 +123,8 @@ def environment(config: SimulationConfig, about: dict) -> QuadrupedEnv:
         commands=CommandConfig(period=FOREVER),
         rewards=RewardConfig(**dict.fromkeys(vars(RewardConfig()), 0.0)),
     )
-    bank = config.bank or models.path(config.robot) / "bank.safetensors"
     nominal = np.tile(RobotFactors().as_array(), (config.robots, 1))
-    if about.get("mode") == "oracle":
-        table = true_table(nominal)
-    else:
-        table = load_table(bank, robots.load(config.robot), WIDE) if bank.exists() else None
-    env = make_env(setup, table)
+    env = make_env(setup, table_for(about, config.folder / BANK, robots.load(config.robot), nominal))
     place = np.full(config.robots, KINDS.index(config.terrain)), np.full(config.robots, config.level)
     env.assign(*place, nominal, np.full(config.robots, 0.8))
     return env
@@ -152,9 +147,8 @@ class Simulation:
         config.check()
         torch.set_num_threads(1)  # a few robots: more threads would wait for each other, and busily
         self.config, self._server, self.spec = config, server, robots.load(config.robot)
-        self._agent = find_agent(config.agent, config.robot, config.seed)
-        folder = config.bank.parent if config.bank else models.path(config.robot)
-        self._knowledge = Knowledge(self.spec, folder)
+        self._agent = find_agent(config.agent, config.robot, config.folder, config.seed)
+        self._knowledge = Knowledge(self.spec, config.folder)
         self.env = environment(config, self._agent.about)
         self._stage = Stage(server, Body(self.spec), config.robots)
         self._panels = Panels(server, self.spec, self._knowledge, "time of a step of policy and simulation")
@@ -164,7 +158,7 @@ class Simulation:
         self._begin()
 
     def _agents(self) -> list[str]:
-        shipped = [path.stem for path in models.path(self.config.robot).glob("*.onnx")]
+        shipped = [path.stem for path in self.config.folder.glob("*.onnx")]
         names = [self._agent.name, *(name for name in ("multi", "vanilla") if name in shipped), "zero", "random"]
         return list(dict.fromkeys(names))
 
@@ -197,7 +191,7 @@ class Simulation:
         self.env.heading[:] = torch.nan
 
     def _rebuild(self, wishes: Wishes) -> None:
-        self._agent = find_agent(wishes.agent, self.config.robot, self.config.seed)
+        self._agent = find_agent(wishes.agent, self.config.robot, self.config.folder, self.config.seed)
         self.config.terrain, self.config.level = wishes.terrain, wishes.level
         factors = self._factors
         self.env = environment(self.config, self._agent.about)

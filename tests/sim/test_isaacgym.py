@@ -106,7 +106,7 @@ def test_factors_act_through_the_worker_as_they_do_in_the_reference(sims):
 
 
 def test_a_policy_walks_through_the_worker_as_fast_as_in_the_reference(sims):
-    act = inference.load(models.path("go1") / "vanilla.onnx")
+    act = inference.load(models.path("go1") / "vanilla.onnx", SPEC)
     speed, torque = {}, {}
     for name, sim in sims.items():
         env = QuadrupedEnv(setup(name), SPEC, sim)

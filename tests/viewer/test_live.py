@@ -104,6 +104,24 @@ def test_another_robot_is_one_sentence(source, spec):
     live.close()
 
 
+def test_a_broken_sensor_is_no_reason_to_show_nothing(server, source, spec):
+    controller = Controller(spec)
+    live = LivePublisher(controller, ("127.0.0.1", _port(source)))
+    state = _state(spec, 0.02, spec.default_position)
+    state.angular_velocity = np.full(3, np.nan)
+    controller.step(state, Operator())
+    live.send(state, 0.25)
+    page = Live(server, source, _take(source, 1), spec, models.path("go1"))
+    page.show()
+    page.draw(True)
+    assert "passive" in page._status.content
+    _report(live, controller, spec, 0.04)
+    page.take(_take(source, 1))
+    page.show()
+    page.draw(True)
+    live.close()
+
+
 def test_the_page_shows_a_run_and_says_when_it_is_silent(server, source, spec, monkeypatch):
     controller = Controller(spec)
     live = LivePublisher(controller, ("127.0.0.1", _port(source)))

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("mujoco")
 
+import models
 from sim.factors import FACTOR_NAMES
 from viewer.hands import NOMINAL
 from viewer.simulation import Simulation, SimulationConfig, find_agent
@@ -91,9 +92,9 @@ def test_another_terrain_keeps_the_condition(simulation):
 
 def test_bad_wishes_are_one_sentence(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no policy at nowhere.onnx: give an ONNX file, or one of zero"):
-        find_agent("nowhere.onnx", "go1")
+        find_agent("nowhere.onnx", "go1", models.folder("go1"))
     with pytest.raises(ValueError, match="is a policy for robot 'go1', not 'go2'"):
-        find_agent(str(Path("models/go1/vanilla.onnx").resolve()), "go2")
+        find_agent(str(Path("models/go1/vanilla.onnx").resolve()), "go2", models.folder("go2"))
     for wrong in ({"terrain": "moon"}, {"level": 99}, {"robots": 0}):
         with pytest.raises(ValueError):
             SimulationConfig(**wrong).check()
