@@ -66,7 +66,7 @@ class Way:
         terrain: name of a terrain context; "own" is that of the ground that is walked on.
         gains: the policy's; "corrected" by what was read of the motors in the walk, with which a policy is given the
             nominal robot's context; or "compensated" as `dmcm field --compensate` does it, before the walk that the
-            context is found in.
+            context is found in; or "compensated alone", the same gains with the nominal robot's context.
     """
 
     name: str
@@ -74,7 +74,12 @@ class Way:
     robot: Literal["none", "nominal", "adapted", "true"] = "none"
     seconds: float = 20.0
     terrain: str = "own"
-    gains: Literal["nominal", "corrected", "compensated"] = "nominal"
+    gains: Literal["nominal", "corrected", "compensated", "compensated alone"] = "nominal"
+
+    @property
+    def compensates(self) -> bool:
+        """Whether the motors are read, and the gains corrected, before the walk that the context is found in."""
+        return self.gains.startswith("compensated")
 
     @property
     def learner(self) -> str:
@@ -95,6 +100,7 @@ MAIN = (
     Way("multi", "multi", "adapted"),
     Way("multi_gains", "multi", "adapted", gains="corrected"),
     Way("multi_compensated", "multi", "adapted", gains="compensated"),
+    Way("multi_compensated_alone", "multi", "adapted", gains="compensated alone"),
     Way("oracle", "oracle", "true"),
 )
 TERRAIN = (
@@ -184,9 +190,10 @@ def make_controller(job: Job, spec: RobotSpec, policy: OnnxPolicy) -> Controller
 
 def robot_context(way: Way, bank: ContextBank, found: dict[str, Any]) -> RobotContext:
     """Return the robot's context and gains that a way takes from what calibrating gave."""
-    if way.gains == "compensated":
+    if way.compensates:
         made = found["compensated"][way.learner]
-        return RobotContext(np.array(made["context"]), bank.dynamics_digest, gains=Gains(*made["gains"]))
+        values = np.array(made["context"]) if way.gains == "compensated" else bank.nominal_robot
+        return RobotContext(values, bank.dynamics_digest, gains=Gains(*made["gains"]))
     if way.gains == "corrected":
         gains = Gains(*found["gains"][way.learner])
         return RobotContext(bank.nominal_robot, bank.dynamics_digest, gains=gains)
@@ -210,7 +217,7 @@ def run_round(job: Job) -> list[dict[str, Any]]:
 def missing(job: Job) -> str:
     """Return why a job has no adapted context, "" if it has one."""
     way, found = job.way, job.contexts
-    if way.gains == "compensated":
+    if way.compensates:
         made = found["compensated"][way.learner]
     else:
         made = found["fault"] or found["contexts"][way.learner][f"{way.seconds:g}"]

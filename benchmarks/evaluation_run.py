@@ -148,11 +148,11 @@ def _contexts(
     """Walk and adapt to the robots of a round whose contexts are asked for; return by cell what was found."""
     asked = {cell: cell.condition for cell in cells if cell.way.robot == "adapted"}
     ways = {cell.way for cell in asked}
-    plain = [way for way in setup.ways if way.robot == "adapted" and way.gains != "compensated"]
+    plain = [way for way in setup.ways if way.robot == "adapted" and not way.compensates]
     times = {way.learner: sorted({w.seconds for w in plain if w.learner == way.learner}) for way in plain}
-    learners = sorted({way.learner for way in ways if way.gains != "compensated"})
+    learners = sorted({way.learner for way in ways if not way.compensates})
     wanted = {learner: (folder_of(setup.models, learner), tuple(times[learner])) for learner in learners}
-    learners = sorted({way.learner for way in ways if way.gains == "compensated"})
+    learners = sorted({way.learner for way in ways if way.compensates})
     compensated = {learner: folder_of(setup.models, learner) for learner in learners}
     kept, jobs = {}, []
     made_with = context_origin(setup) if asked else {}

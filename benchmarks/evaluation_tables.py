@@ -26,6 +26,7 @@ LABELS = {
     "multi": "multi, adapted",
     "multi_gains": "multi, gains corrected by what was read",
     "multi_compensated": "multi, compensated",
+    "multi_compensated_alone": "multi, compensated, nominal context",
     "oracle": "oracle",
     "multi_flat": "multi, terrain context flat",
     "multi_13cm": "multi, terrain context stairs 13 cm",
@@ -70,7 +71,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
         parts += [f"**{PLACES[terrain]}**: success in percent, 95 % interval", table(["", *conditions], body)]
     counts = sorted({row["episodes"] for row in rows})
     parts.append(f"{' to '.join(map(str, counts[:: max(len(counts) - 1, 1)]))} episodes a cell.")
-    lost = {(row["condition"], row["mode"].endswith("compensated")): row for row in rows if row["uncalibrated"]}
+    lost = {(row["condition"], "compensated" in row["mode"]): row for row in rows if row["uncalibrated"]}
     if lost:
         told = ", ".join(
             f"{condition}{' (compensated)' if compensated else ''} {row['uncalibrated']} of {row['episodes']} episodes"
