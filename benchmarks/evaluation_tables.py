@@ -264,6 +264,8 @@ FROM_RESULTS = {
         (
             "ood",
             "ood_200",
+            "ood_200_adapted",
+            "ood_alone",
             "ood_control",
             "ood_beyond",
             "ood_beyond_40",
