@@ -33,6 +33,7 @@ from sim.trial import Course, StairsTrial
 
 EPISODES = 4  # in a round, with one robot: its masses, sensor biases and context
 STEPS = 7  # of a flight of stairs
+STRIDE = 29  # training robots from one round's stranger to the next's
 ROUGH = 0.06  # m, the highest stone
 STAIRS = {"stairs_10cm": 0.10, "stairs_13cm": 0.13, "stairs_15cm": 0.15, "stairs_17cm": 0.17}
 TERRAINS = ("flat", "rough", *STAIRS)
@@ -66,7 +67,8 @@ class Way:
         terrain: name of a terrain context; "own" is that of the ground that is walked on.
         gains: the policy's; "corrected" by what was read of the motors in the walk, with which a policy is given the
             nominal robot's context; or "compensated" as `dmcm field --compensate` does it, before the walk that the
-            context is found in; or "compensated alone", the same gains with the nominal robot's context.
+            context is found in; or the same gains with the nominal robot's context, "compensated alone", or with a
+            training robot's, another in each round, "compensated stranger".
     """
 
     name: str
@@ -74,7 +76,7 @@ class Way:
     robot: Literal["none", "nominal", "adapted", "true"] = "none"
     seconds: float = 20.0
     terrain: str = "own"
-    gains: Literal["nominal", "corrected", "compensated", "compensated alone"] = "nominal"
+    gains: Literal["nominal", "corrected", "compensated", "compensated alone", "compensated stranger"] = "nominal"
 
     @property
     def compensates(self) -> bool:
@@ -101,6 +103,7 @@ MAIN = (
     Way("multi_gains", "multi", "adapted", gains="corrected"),
     Way("multi_compensated", "multi", "adapted", gains="compensated"),
     Way("multi_compensated_alone", "multi", "adapted", gains="compensated alone"),
+    Way("multi_compensated_stranger", "multi", "adapted", gains="compensated stranger"),
     Way("oracle", "oracle", "true"),
 )
 TERRAIN = (
@@ -183,16 +186,20 @@ def make_controller(job: Job, spec: RobotSpec, policy: OnnxPolicy) -> Controller
     if bank is None:
         return made
     if way.robot == "adapted":
-        made.set_context(robot_context(way, bank, job.contexts))
+        made.set_context(robot_context(way, bank, job.contexts, job.round))
     made.set_terrain(job.terrain if way.robot == "true" else context_name(bank, way, job.terrain))
     return made
 
 
-def robot_context(way: Way, bank: ContextBank, found: dict[str, Any]) -> RobotContext:
-    """Return the robot's context and gains that a way takes from what calibrating gave."""
+def robot_context(way: Way, bank: ContextBank, found: dict[str, Any], number: int) -> RobotContext:
+    """Return the robot's context and gains that a way takes from what calibrating gave, in a round of this number."""
     if way.compensates:
         made = found["compensated"][way.learner]
-        values = np.array(made["context"]) if way.gains == "compensated" else bank.nominal_robot
+        values = {
+            "compensated": np.array(made["context"]),
+            "compensated alone": bank.nominal_robot,
+            "compensated stranger": bank.robot_contexts[STRIDE * (number + 1) % len(bank.robot_contexts)],
+        }[way.gains]
         return RobotContext(values, bank.dynamics_digest, gains=Gains(*made["gains"]))
     if way.gains == "corrected":
         gains = Gains(*found["gains"][way.learner])

@@ -27,6 +27,7 @@ LABELS = {
     "multi_gains": "multi, gains corrected by what was read",
     "multi_compensated": "multi, compensated",
     "multi_compensated_alone": "multi, compensated, nominal context",
+    "multi_compensated_stranger": "multi, compensated, a stranger's context",
     "oracle": "oracle",
     "multi_flat": "multi, terrain context flat",
     "multi_13cm": "multi, terrain context stairs 13 cm",

@@ -82,13 +82,13 @@ def ran(monkeypatch):
 def test_rounds_go_over_all_cells_in_turn_and_are_not_run_twice(setup, ran):
     progress = run(setup)
     for done, _, _ in progress:
-        if done == 35:
+        if done == 39:
             break
     progress.close()
-    assert [job[3] for job in ran] == [0] * 32 + [1] * 3
+    assert [job[3] for job in ran] == [0] * 36 + [1] * 3
     *_, last = run(setup)
-    assert last[:2] == (64, 64) and len(ran) == len(set(ran)) == 64
-    assert list(run(setup)) == [(64, 64, "begin")]
+    assert last[:2] == (72, 72) and len(ran) == len(set(ran)) == 72
+    assert list(run(setup)) == [(72, 72, "begin")]
 
 
 def test_robots_that_could_not_be_calibrated_count_as_failed_and_are_told(setup, ran):
@@ -181,6 +181,8 @@ def test_with_corrected_gains_a_policy_is_given_the_nominal_context_and_compensa
     if mode == "multi":
         contexts = made("compensated_alone")[1]
         assert contexts.gains == Gains(1.5, 1.2) and np.allclose(contexts.robot, bank.nominal_robot)
+        contexts = made("compensated_stranger")[1]
+        assert contexts.gains == Gains(1.5, 1.2) and np.allclose(contexts.robot, bank.robot_contexts[29])
     found["compensated"]["multi"] = "fell as well"
     assert missing(job) == "calibration: fell as well"
 
