@@ -62,14 +62,13 @@ def test_refused_with_a_remedy(monkeypatch):
 
 
 def test_memory_that_cannot_be_locked_is_refused_and_the_class_given_back(monkeypatch):
-    before, asked = os.sched_getscheduler(0), []
-    monkeypatch.setattr(os, "sched_setscheduler", lambda thread, policy, priority: asked.append(policy))
+    mine, before, asked = threading.get_native_id(), os.sched_getscheduler(0), []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda thread, policy, _: asked.append((thread, policy)))
     library = {"mlockall": staticmethod(lambda _: -1), "munlockall": staticmethod(lambda: 0)}
     monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: type("", (), library))
     with pytest.raises(ValueError, match=r"memory cannot be locked .* memlock unlimited"), Realtime(fifo=10):
         pass
-    assert asked[0] == os.SCHED_FIFO
-    assert asked[-1] == before
+    assert [policy for thread, policy in asked if thread == mine] == [os.SCHED_FIFO, before]
 
 
 @pytest.mark.parametrize(("options", "message"), [({"fifo": 100}, "give 1 to 99"), ({"cpu": 4096}, "no core 4096")])
