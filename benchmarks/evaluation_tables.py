@@ -267,6 +267,7 @@ FROM_RESULTS = {
             "ood_200",
             "ood_200_adapted",
             "ood_alone",
+            "ood_stranger",
             "ood_control",
             "ood_beyond",
             "ood_beyond_40",
