@@ -327,6 +327,6 @@ def _metadata(path: Path, source: Path, custom: dict[str, str]) -> dict[str, str
     try:
         for file in files:
             found.update(read_metadata(file, "dmcm") if file.suffix == ".mcap" else {})
-    except (struct.error, UnicodeDecodeError, OSError, MemoryError, OverflowError) as error:
+    except (struct.error, ValueError, OSError, MemoryError, OverflowError) as error:
         raise _damaged(path, error) from error
     return {**found, **custom}
