@@ -62,26 +62,30 @@ class Way:
     Attributes:
         name: for tables.
         mode: the policy is `<mode>.onnx` of the models folder.
-        robot: which robot context: none, the "nominal" robot's, the one "adapted" to its walk, or the "true" factors.
+        robot: which robot context: none, the "nominal" robot's, the one "adapted" to its walk, that of a "stranger" (a
+            training robot, another in each round), or the "true" factors.
         seconds: of the walk that is adapted on, s.
         terrain: name of a terrain context; "own" is that of the ground that is walked on.
-        gains: the policy's; "corrected" by what was read of the motors in the walk, with which a policy is given the
-            nominal robot's context; or "compensated" as `dmcm field --compensate` does it, before the walk that the
-            context is found in; or the same gains with the nominal robot's context, "compensated alone", or with a
-            training robot's, another in each round, "compensated stranger".
+        gains: the policy's; "corrected" by what was read of the motors in the walk; or "compensated" as `dmcm field
+            --compensate` does it, before the walk that the context is found in.
     """
 
     name: str
     mode: str
-    robot: Literal["none", "nominal", "adapted", "true"] = "none"
+    robot: Literal["none", "nominal", "adapted", "stranger", "true"] = "none"
     seconds: float = 20.0
     terrain: str = "own"
-    gains: Literal["nominal", "corrected", "compensated", "compensated alone", "compensated stranger"] = "nominal"
+    gains: Literal["nominal", "corrected", "compensated"] = "nominal"
 
     @property
-    def compensates(self) -> bool:
-        """Whether the motors are read, and the gains corrected, before the walk that the context is found in."""
-        return self.gains.startswith("compensated")
+    def calibrates(self) -> bool:
+        """Whether the robot walks to be read or adapted to."""
+        return self.robot == "adapted" or self.gains != "nominal"
+
+    @property
+    def banked(self) -> bool:
+        """Whether it takes anything from a context bank."""
+        return self.calibrates or self.robot in ("nominal", "stranger")
 
     @property
     def learner(self) -> str:
@@ -91,19 +95,19 @@ class Way:
 
 MAIN = (
     Way("vanilla", "vanilla"),
-    Way("vanilla_gains", "vanilla", "adapted", gains="corrected"),
+    Way("vanilla_gains", "vanilla", gains="corrected"),
     Way("vanilla_compensated", "vanilla", "adapted", gains="compensated"),
     Way("history", "history"),
     Way("single_raw", "single", "adapted", terrain="flat"),
     Way("single", "single", "adapted"),
-    Way("single_gains", "single", "adapted", gains="corrected"),
+    Way("single_gains", "single", "nominal", gains="corrected"),
     Way("single_compensated", "single", "adapted", gains="compensated"),
     Way("multi_nominal", "multi", "nominal"),
     Way("multi", "multi", "adapted"),
-    Way("multi_gains", "multi", "adapted", gains="corrected"),
+    Way("multi_gains", "multi", "nominal", gains="corrected"),
     Way("multi_compensated", "multi", "adapted", gains="compensated"),
-    Way("multi_compensated_alone", "multi", "adapted", gains="compensated alone"),
-    Way("multi_compensated_stranger", "multi", "adapted", gains="compensated stranger"),
+    Way("multi_compensated_alone", "multi", "nominal", gains="compensated"),
+    Way("multi_compensated_stranger", "multi", "stranger", gains="compensated"),
     Way("oracle", "oracle", "true"),
 )
 TERRAIN = (
@@ -178,14 +182,14 @@ def make_controller(job: Job, spec: RobotSpec, policy: OnnxPolicy) -> Controller
         ContextError: if the robot's context is refused.
     """
     way, bank = job.way, None
-    if policy.takes_contexts or way.robot == "adapted":
+    if policy.takes_contexts or way.banked:
         path = folder_of(job.models, way.learner) / "bank.safetensors"
         factors = CONDITIONS[job.condition]
         bank = true_bank(factors) if way.robot == "true" else load_bank(path, spec, policy.dynamics_digest)
     made = Controller(spec, policy, bank=bank, config=ControllerConfig(command_dt=COMMAND_DT))
     if bank is None:
         return made
-    if way.robot == "adapted":
+    if way.banked:
         made.set_context(robot_context(way, bank, job.contexts, job.round))
     made.set_terrain(job.terrain if way.robot == "true" else context_name(bank, way, job.terrain))
     return made
@@ -193,25 +197,22 @@ def make_controller(job: Job, spec: RobotSpec, policy: OnnxPolicy) -> Controller
 
 def robot_context(way: Way, bank: ContextBank, found: dict[str, Any], number: int) -> RobotContext:
     """Return the robot's context and gains that a way takes from what calibrating gave, in a round of this number."""
-    if way.compensates:
-        made = found["compensated"][way.learner]
-        values = {
-            "compensated": np.array(made["context"]),
-            "compensated alone": bank.nominal_robot,
-            "compensated stranger": bank.robot_contexts[STRIDE * (number + 1) % len(bank.robot_contexts)],
-        }[way.gains]
-        return RobotContext(values, bank.dynamics_digest, gains=Gains(*made["gains"]))
-    if way.gains == "corrected":
-        gains = Gains(*found["gains"][way.learner])
-        return RobotContext(bank.nominal_robot, bank.dynamics_digest, gains=gains)
-    return RobotContext(np.array(found["contexts"][way.learner][f"{way.seconds:g}"]), bank.dynamics_digest)
+    compensated = found["compensated"][way.learner] if way.gains == "compensated" else {}
+    if way.robot == "adapted":
+        values = np.array(compensated.get("context") or found["contexts"][way.learner][f"{way.seconds:g}"])
+    elif way.robot == "stranger":
+        values = bank.robot_contexts[STRIDE * (number + 1) % len(bank.robot_contexts)]
+    else:
+        values = bank.nominal_robot
+    corrected = found["gains"][way.learner] if way.gains == "corrected" else (1.0, 1.0)
+    return RobotContext(values, bank.dynamics_digest, gains=Gains(*compensated.get("gains", corrected)))
 
 
 def run_round(job: Job) -> list[dict[str, Any]]:
     """Return how the episodes of a round went; one without a context counts as failed, with the cause."""
     os.environ["OMP_NUM_THREADS"] = "1"
     spec = robots.load(job.robot)
-    if job.way.robot == "adapted" and (cause := missing(job)):
+    if job.way.calibrates and (cause := missing(job)):
         return [_failed(cause) for _ in range(EPISODES)]
     policy = OnnxPolicy.load(job.models / f"{job.way.mode}.onnx", spec, simulated=True)
     try:
@@ -224,7 +225,7 @@ def run_round(job: Job) -> list[dict[str, Any]]:
 def missing(job: Job) -> str:
     """Return why a job has no adapted context, "" if it has one."""
     way, found = job.way, job.contexts
-    if way.compensates:
+    if way.gains == "compensated":
         made = found["compensated"][way.learner]
     else:
         made = found["fault"] or found["contexts"][way.learner][f"{way.seconds:g}"]

@@ -81,9 +81,9 @@ def available(models: Path, ways: Sequence[Way]) -> tuple[list[Way], dict[str, s
     missing = {}
     for way in ways:
         wanted = [models / f"{way.mode}.onnx"]
-        if way.robot in ("nominal", "adapted"):
+        if way.banked:
             wanted.append(folder_of(models, way.mode) / "bank.safetensors")
-        if way.robot == "adapted":
+        if way.calibrates:
             wanted += [models / "calibration.onnx", folder_of(models, way.mode) / "dynamics.onnx"]
         if absent := [path for path in wanted if not path.exists()]:
             missing[way.name] = str(absent[0])
@@ -96,9 +96,9 @@ def available(models: Path, ways: Sequence[Way]) -> tuple[list[Way], dict[str, s
 def origin(setup: Evaluation, way: Way) -> dict[str, Any]:
     """Return what the episodes of a way depend on, besides the code: files by their SHA-256, and the seed."""
     files = {"policy": setup.models / f"{way.mode}.onnx"}
-    if way.robot in ("nominal", "adapted"):
+    if way.banked:
         files["bank"] = folder_of(setup.models, way.mode) / "bank.safetensors"
-    if way.robot == "adapted":
+    if way.calibrates:
         files["dynamics"] = folder_of(setup.models, way.mode) / "dynamics.onnx"
         files["calibration"] = setup.models / "calibration.onnx"
     return {"robot": setup.robot, "seed": setup.seed, **{name: _digest(path) for name, path in files.items()}}
@@ -107,7 +107,7 @@ def origin(setup: Evaluation, way: Way) -> dict[str, Any]:
 def context_origin(setup: Evaluation) -> dict[str, Any]:
     """Return what contexts depend on, besides the code: whose models' files, by learner, and the seed."""
     made = {"robot": setup.robot, "seed": setup.seed, "calibration": _digest(setup.models / "calibration.onnx")}
-    for learner in sorted({way.learner for way in setup.ways if way.robot == "adapted"}):
+    for learner in sorted({way.learner for way in setup.ways if way.calibrates}):
         for name in ("dynamics.onnx", "bank.safetensors"):
             made[f"{learner} {name}"] = _digest(folder_of(setup.models, learner) / name)
     return made
@@ -146,13 +146,13 @@ def _contexts(
     setup: Evaluation, number: int, cells: list[Cell], done: int, total: int
 ) -> Iterator[tuple[int, int, str]]:
     """Walk and adapt to the robots of a round whose contexts are asked for; return by cell what was found."""
-    asked = {cell: cell.condition for cell in cells if cell.way.robot == "adapted"}
+    asked = {cell: cell.condition for cell in cells if cell.way.calibrates}
     ways = {cell.way for cell in asked}
-    plain = [way for way in setup.ways if way.robot == "adapted" and not way.compensates]
+    plain = [way for way in setup.ways if way.calibrates and way.gains != "compensated"]
     times = {way.learner: sorted({w.seconds for w in plain if w.learner == way.learner}) for way in plain}
-    learners = sorted({way.learner for way in ways if not way.compensates})
+    learners = sorted({way.learner for way in ways if way.gains != "compensated"})
     wanted = {learner: (folder_of(setup.models, learner), tuple(times[learner])) for learner in learners}
-    learners = sorted({way.learner for way in ways if way.compensates})
+    learners = sorted({way.learner for way in ways if way.gains == "compensated"})
     compensated = {learner: folder_of(setup.models, learner) for learner in learners}
     kept, jobs = {}, []
     made_with = context_origin(setup) if asked else {}
