@@ -58,7 +58,8 @@ class PolicyConfig:
         run: folder of the run: checkpoints, TensorBoard events, configuration.
         mode: what the policy sees besides its 45 proprioceptive values: nothing (vanilla), those of the last frames
             (history), CAVIA's one context (single), DMCM's two (multi), or the simulation's true factors (oracle).
-        bank: context bank (bank.safetensors): contexts for `single` and `multi`; any mode trains on its robots.
+        bank: context bank (bank.safetensors), which `single` and `multi` need: the contexts of the robots that are
+            trained on follow from those of its robots.
         history: frames that mode `history` sees.
         init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight.
         action_std: spread of the actions to go on from `init` with; None keeps a checkpoint's. A robot takes the mean,

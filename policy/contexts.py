@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +17,49 @@ from policy.modes import NEEDS_BANK, Mode
 from robots.spec import RobotSpec
 from sim import truth
 from sim.env import ContextTable
-from sim.factors import FACTOR_NAMES, RANGES, WIDE, FactorRanges
+from sim.factors import FACTOR_NAMES, RANGES
 from sim.terrain import KINDS, LEVELS, TERRAINS, name
 
-DRAWN = 4096  # robots that mode `oracle` trains on without a bank
+DRAWN = 4096  # robots that a policy's training draws from
 
 
 def contexts_for(config: PolicyConfig) -> ContextTable | None:
     """Return the contexts that the training sees, and the robots that it draws from; None without either.
 
     Raises:
-        FileNotFoundError, ValueError: if the bank is missing, or does not fit the robot, the ranges or the mode.
+        FileNotFoundError, ValueError: if the bank is missing, or does not fit the robot or the mode.
     """
-    ranges = RANGES[config.env.factors]
-    table = load_table(config.bank, robots.load(config.env.robot), ranges) if config.bank else None
-    if table is not None and config.mode in ("single", "multi") and (config.mode == "single") != table.paired:
+    drawn = RANGES[config.env.factors].sample(np.random.default_rng(config.seed), DRAWN)
+    if config.mode == "oracle":
+        return true_table(drawn)
+    if not config.bank:
+        return None
+    table = load_table(config.bank, robots.load(config.env.robot))
+    if config.mode in ("single", "multi") and (config.mode == "single") != table.paired:
         wanted = "one context for robot and terrain" if config.mode == "single" else "two contexts"
         raise ValueError(f"{config.bank} is of another kind than mode '{config.mode}' needs: give a bank with {wanted}")
-    if config.mode != "oracle":
-        return table
-    return true_table(
-        ranges.sample(np.random.default_rng(config.seed), DRAWN) if table is None else table.robot_factors
-    )
+    return with_robots(table, drawn, config.seed)
+
+
+def with_robots(table: ContextTable, factors: np.ndarray, seed: int) -> ContextTable:
+    """Return the table with other robots than the bank's, which are too few to have a weak leg of every strength.
+
+    A robot's context is what a ridge regression on the bank's robots makes of its factors, with what that leaves of a
+    bank's robot at random, so that contexts scatter about their factors as the bank's do.
+
+    Args:
+        table: of a bank.
+        factors: of the robots, (n, 12).
+        seed: of the scatter.
+    """
+    known, contexts = np.asarray(table.robot_factors), np.asarray(table.robot_contexts)
+    mean, spread = known.mean(0), known.std(0) + 1e-6
+    x, y = (known - mean) / spread, contexts.reshape(len(contexts), -1)
+    slope = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ (y - y.mean(0)))
+    left = y - y.mean(0) - x @ slope
+    rows = np.random.default_rng(seed).integers(len(left), size=len(factors))
+    made = y.mean(0) + (factors - mean) / spread @ slope + left[rows]
+    return replace(table, robot_factors=factors, robot_contexts=made.reshape(-1, *contexts.shape[1:]))
 
 
 def table_for(about: Mapping[str, Any], bank: Path, spec: RobotSpec, factors: np.ndarray) -> ContextTable | None:
@@ -57,7 +79,7 @@ def table_for(about: Mapping[str, Any], bank: Path, spec: RobotSpec, factors: np
         return true_table(factors)
     if mode not in NEEDS_BANK and not bank.exists():
         return None
-    table = load_table(bank, spec, WIDE)
+    table = load_table(bank, spec)
     if mode in NEEDS_BANK and read_bank(mode, bank)[0] != about["dynamics_digest"]:
         raise ValueError(f"{bank} is of another dynamics model than the policy: give the bank that it was trained with")
     return table
@@ -107,28 +129,25 @@ def true_table(factors: np.ndarray) -> ContextTable:
     return ContextTable(factors, truth.robot_contexts(factors), terrain, np.zeros(len(truth.SPREAD)))
 
 
-def load_table(path: Path, spec: RobotSpec, ranges: FactorRanges) -> ContextTable:
-    """Return the bank's robots that lie in `ranges`, and its terrain contexts by kind and level.
+def load_table(path: Path, spec: RobotSpec) -> ContextTable:
+    """Return the bank's robots, and its terrain contexts by kind and level.
 
     A tile whose own terrain is not in the bank takes the nearest level of its kind.
 
     Raises:
         FileNotFoundError: if there is no bank.
-        ValueError: if the bank belongs to another robot, or has no robot in the ranges or no terrain of a kind.
+        ValueError: if the bank belongs to another robot, or has no terrain of a kind.
     """
     meta, arrays = _open(path)
     if meta["robot"] != spec.name:
         raise ValueError(f"{path} was made for robot '{meta['robot']}', not '{spec.name}'")
     if tuple(meta["factor_names"]) != FACTOR_NAMES:
         raise ValueError(f"{path} names other robot factors than this version: train the dynamics model again")
-    inside = ranges.contains(arrays["robot_factors"])
-    if not inside.any():
-        raise ValueError(f"{path} has no robot inside the policy's factor ranges")
-    names, factors = list(meta["terrains"]), arrays["robot_factors"][inside]
+    names, factors = list(meta["terrains"]), arrays["robot_factors"]
     if "pair_contexts" not in arrays:
         terrain = _tiles(path, names, arrays["terrain_contexts"])
-        return ContextTable(factors, arrays["robot_contexts"][inside], terrain, arrays["nominal_robot"])
-    pairs = np.moveaxis(_tiles(path, names, np.moveaxis(arrays["pair_contexts"][inside], 1, 0)), 2, 0)
+        return ContextTable(factors, arrays["robot_contexts"], terrain, arrays["nominal_robot"])
+    pairs = np.moveaxis(_tiles(path, names, np.moveaxis(arrays["pair_contexts"], 1, 0)), 2, 0)
     nominal = arrays["nominal_robot"] + _tiles(path, names, arrays["terrain_contexts"])
     return ContextTable(factors, pairs, np.zeros_like(nominal), nominal)
 

@@ -92,16 +92,6 @@ class FactorRanges:
         values[np.arange(count), legs] = strength
         return values
 
-    def contains(self, values: np.ndarray) -> np.ndarray:
-        """Return which rows of `values` (n, 12) lie inside the ranges, (n,) bool."""
-        column = {name: values[:, i] for i, name in enumerate(FACTOR_NAMES)}
-        inside = np.ones(len(values), dtype=bool)
-        for name in ("payload", "kp_scale", "kd_scale", "torque_limit_scale", "joint_friction", "latency"):
-            low, high = getattr(self, name)
-            inside &= (column[name] >= low - 1e-9) & (column[name] <= high + 1e-9)
-        healthy = 1.0 if self.weak_leg_chance == 0 else self.weak_leg[0]
-        return inside & (values[:, list(WEAK_LEGS)].min(axis=1) >= healthy - 1e-9)
-
 
 # "narrow" is what the paper trains its policy on; what is not in it is out of that policy's distribution.
 NARROW = FactorRanges(

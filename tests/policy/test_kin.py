@@ -9,13 +9,12 @@ import models
 import robots
 from policy.contexts import load_table
 from sim import truth
-from sim.factors import WIDE
 from sim.terrain import KINDS, LEVELS, TERRAINS
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if TERRAINS[kind].kin])
 def test_the_shipped_bank_serves_kinds_that_it_does_not_know(kind):
-    contexts = load_table(models.path("go1") / "bank.safetensors", robots.load("go1"), WIDE).terrain_contexts
+    contexts = load_table(models.path("go1") / "bank.safetensors", robots.load("go1")).terrain_contexts
     kin = KINDS.index(TERRAINS[kind].kin)
     assert contexts.shape[:2] == (len(KINDS), LEVELS)
     assert np.array_equal(contexts[KINDS.index(kind)], contexts[kin]) and np.abs(contexts[kin]).max() > 0.0
