@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,9 @@ from calibration.live import motion_of
 from calibration.read import read
 from calibration.resample import Ticks, resample, samples
 from calibration.torques import read_torques
-from deploy.context import ContextBank
 from deploy.odometry import LegOdometry
 from robots.spec import RobotSpec
+from sim.contexts import from_factors
 from sim.factors import RobotFactors
 from sim.sysid import Identified, Record, identify
 from sim.trial import StairsTrial
@@ -79,20 +78,6 @@ def factors_found(found: Identified) -> RobotFactors:
     )
 
 
-def map_to_context(bank: ContextBank, penalty: float = 1.0) -> Any:
-    """Return the ridge regression from factors to contexts over the bank's robots, as a function (12,) -> (n,)."""
-    mean, scale = bank.robot_factors.mean(axis=0), bank.robot_factors.std(axis=0) + 1e-9
-    design = np.column_stack([(bank.robot_factors - mean) / scale, np.ones(len(bank.robot_factors))])
-    shrink = penalty * np.diag([*np.ones(design.shape[1] - 1), 0.0])
-    weights = np.linalg.solve(design.T @ design + shrink, design.T @ bank.robot_contexts)
-
-    def context(factors: RobotFactors) -> np.ndarray:
-        values = np.array([getattr(factors, name) for name in bank.factor_names])
-        return np.append((values - mean) / scale, 1.0) @ weights
-
-    return context
-
-
 def compare(job: tuple[Walk, str, Path]) -> Compared:
     """Adapt, identify and read the torques of one walk."""
     import time
@@ -106,7 +91,11 @@ def compare(job: tuple[Walk, str, Path]) -> Compared:
     torques = {r.name: r.value for r in read_torques(ticks, spec)}
     until = time.perf_counter()
     identified = identify(record(ticks, spec), spec)
-    context = map_to_context(bank)
+    to_context = from_factors(bank.robot_factors, bank.robot_contexts)
+
+    def context(factors: RobotFactors) -> np.ndarray:
+        return to_context(np.array([[getattr(factors, name) for name in bank.factor_names]]))[0]
+
     return Compared(
         walk,
         identified,

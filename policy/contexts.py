@@ -16,7 +16,7 @@ from policy.config import PolicyConfig
 from policy.modes import NEEDS_BANK, Mode
 from robots.spec import RobotSpec
 from sim import truth
-from sim.env import ContextTable
+from sim.contexts import ContextTable, from_factors
 from sim.factors import FACTOR_NAMES, RANGES
 from sim.terrain import KINDS, LEVELS, TERRAINS, name
 
@@ -44,7 +44,7 @@ def contexts_for(config: PolicyConfig) -> ContextTable | None:
 def with_robots(table: ContextTable, factors: np.ndarray, seed: int) -> ContextTable:
     """Return the table with other robots than the bank's, which are too few to have a weak leg of every strength.
 
-    A robot's context is what a ridge regression on the bank's robots makes of its factors, with what that leaves of a
+    A robot's context is what the bank's make of its factors (`sim.contexts.from_factors`), with what that leaves of a
     bank's robot at random, so that contexts scatter about their factors as the bank's do.
 
     Args:
@@ -53,13 +53,9 @@ def with_robots(table: ContextTable, factors: np.ndarray, seed: int) -> ContextT
         seed: of the scatter.
     """
     known, contexts = np.asarray(table.robot_factors), np.asarray(table.robot_contexts)
-    mean, spread = known.mean(0), known.std(0) + 1e-6
-    x, y = (known - mean) / spread, contexts.reshape(len(contexts), -1)
-    slope = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ (y - y.mean(0)))
-    left = y - y.mean(0) - x @ slope
-    rows = np.random.default_rng(seed).integers(len(left), size=len(factors))
-    made = y.mean(0) + (factors - mean) / spread @ slope + left[rows]
-    return replace(table, robot_factors=factors, robot_contexts=made.reshape(-1, *contexts.shape[1:]))
+    made = from_factors(known, contexts)
+    rows = np.random.default_rng(seed).integers(len(known), size=len(factors))
+    return replace(table, robot_factors=factors, robot_contexts=made(factors) + (contexts - made(known))[rows])
 
 
 def table_for(about: Mapping[str, Any], bank: Path, spec: RobotSpec, factors: np.ndarray) -> ContextTable | None:
