@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    bars,
     demo_report,
     evaluation_tables,
     field_report,
@@ -202,6 +203,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
         for name, made in evaluation_tables.FROM_RESULTS.items()
     },
     "ood_seeds": seeds,
+    "bars": bars.markdown,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
     "dds_soak": dds_soak,
@@ -213,6 +215,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     },
 }
 FILES: dict[str, str | tuple[str, ...]] = {
+    "bars": bars.FILES,
     "ood_seeds": ("ood_narrow_seed0", "ood_narrow_seed1", "ood_narrow_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
     "ood_200_readings": "ood_200_adapted",

@@ -82,27 +82,39 @@ def _errors(figures: Mapping[str, Any]) -> str:
     return "Errors, one step / 25 steps ahead:\n\n" + table(["method", "robots", *titles], body)
 
 
-def _closed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a table of what adapting is worth against being told the true factors, if a method was told them."""
+def closed(rows: Sequence[Mapping[str, Any]], method: str, split: str, context: str, flat: bool) -> float | None:
+    """Return the share of the gap between the nominal context and a model told the truth that a context closes.
+
+    Args:
+        rows: of a benchmark.
+        method: the learner.
+        split: "id" or "ood".
+        context: "adapted", "swap" or "on_terrain".
+        flat: on flat ground, else on stairs.
+
+    Returns:
+        It, one step ahead, after the longest walk; None where something is missing.
+    """
     errors = {
         (*(row[name] for name in ("method", "split", "context")), _flat(row)): row["error_1"]
         for row in rows
         if row["seconds"] in (0.0, LONGEST)
     }
+    ends = ((method, split, "nominal", flat), ("true", split, "true", flat), (method, split, context, flat))
+    if not errors.keys() >= set(ends):
+        return None
+    nominal, told, found = (errors[key] for key in ends)
+    return (nominal - found) / (nominal - told)
 
-    def closed(method: str, split: str, context: str, flat: bool) -> str:
-        ends = ((method, split, "nominal", flat), ("true", split, "true", flat), (method, split, context, flat))
-        if not errors.keys() >= set(ends):
-            return "—"
-        nominal, told, found = (errors[key] for key in ends)
-        return f"{100 * (nominal - found) / (nominal - told):.0f} %"
 
+def _closed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a table of what adapting is worth against being told the true factors, if a method was told them."""
     body = []
     for method in _names(rows, "method"):
         contexts = (("adapted", True), ("swap", False), ("on_terrain", False))
-        cells = [closed(method, split, context, flat) for split in PARTS for context, flat in contexts]
-        if set(cells) != {"—"}:
-            body.append([method, *cells])
+        shares = [closed(rows, method, split, context, flat) for split in PARTS for context, flat in contexts]
+        if any(share is not None for share in shares):
+            body.append([method, *("—" if share is None else f"{100 * share:.0f} %" for share in shares)])
     title = (
         "Share of the gap between the nominal robot's context and a model that is told the true factors (`true`) that "
         "contexts close, one step ahead, in and out of distribution; over 100 % is better than being told:"

@@ -1,0 +1,65 @@
+"""The table of what was asked: each line says what is measured, and whether that is enough."""
+
+import pytest
+
+from benchmarks import bars
+from reports.charts import wilson
+
+HARD = ("stairs_13cm", "stairs_15cm")
+ROBOTS = ("nominal", "+1.5 kg", "Kp x0.6")
+
+
+def climbs(successes, episodes=200):
+    rows = []
+    for mode, won in successes.items():
+        low, high = wilson(won, episodes)
+        cell = {"mode": mode, "successes": won, "episodes": episodes, "low": low, "high": high, "uncalibrated": 0}
+        rows += [{**cell, "condition": robot, "terrain": terrain} for robot in ROBOTS for terrain in HARD]
+    return {"rows": rows}
+
+
+def dynamics(found, swap):
+    rows = []
+    for split in ("id", "ood"):
+        for terrain in ("flat", "stairs_13cm"):
+            ends = [("true", "true", 0.0, 1.0), (bars.LEARNER, "nominal", 0.0, 2.0)]
+            ends += [(bars.LEARNER, c, 20.0, found) for c in ("adapted", "on_terrain")]
+            ends += [(bars.LEARNER, "swap", 20.0, swap)]
+            for method, context, seconds, error in ends:
+                row = {"method": method, "split": split, "context": context, "seconds": seconds, "error_1": error}
+                rows.append({**row, "terrain": terrain})
+    return {"rows": rows}
+
+
+def met(ours=190, theirs=150, found=1.1, swap=1.12, payload=0.4, kp=0.04):
+    wide = climbs({"vanilla": theirs, "multi_compensated": ours})
+    narrow = climbs({m: theirs for m in ("vanilla_compensated", "single_compensated", "oracle")})
+    narrow["rows"] += climbs({"multi_compensated": ours})["rows"]
+    motion = {"motions": {"shipped": {"robots": 24, "payload": payload, "kp": kp}}}
+    lines = bars.markdown([wide, narrow, dynamics(found, swap), motion]).split("\n")[2:]
+    return [line.rsplit("|", 2)[1].strip() for line in lines], lines
+
+
+def test_what_is_enough_is_met():
+    verdicts, lines = met()
+    assert verdicts == ["yes"] * 12
+    assert "| above in 4 of 4 cells, below in 0, of 200 episodes each |" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("changed", "failing", "told"),
+    [
+        ({"ours": 189}, [0], "94 (90–97) %"),
+        ({"theirs": 185}, [4, 5, 6], "above in 0 of 4 cells, below in 0"),
+        ({"theirs": 200, "ours": 190}, [4, 5, 6], "above in 0 of 4 cells, below in 4"),
+        ({"theirs": 200, "ours": 189}, [0, 4, 5, 6, 7], "94"),
+        ({"found": 1.3, "swap": 1.3}, [8], "70 % and 70 %"),
+        ({"found": 1.1, "swap": 1.2}, [9], "+9.1 % and +9.1 %"),
+        ({"payload": 0.51}, [10], "0.51 kg"),
+        ({"kp": 0.051}, [11], "5.1 %"),
+    ],
+)
+def test_what_is_not_enough_is_not(changed, failing, told):
+    verdicts, lines = met(**changed)
+    assert [i for i, verdict in enumerate(verdicts) if verdict == "**no**"] == failing
+    assert told in lines[failing[0]]
