@@ -141,11 +141,6 @@ def jobs(
     return made
 
 
-def walk_all(todo: Sequence[WalkJob]) -> Iterator[Walk]:
-    """Run the walks on all cores and yield them as they end."""
-    yield from parallel(walk, todo)
-
-
 def parallel(function: Any, items: Sequence[Any]) -> Iterator[Any]:
     """Yield `function` of every item as it is done, on all cores."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")

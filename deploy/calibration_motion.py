@@ -90,5 +90,5 @@ MOTION = Motion(
         Phase("stand", 0.8, (0.0, 0.0, 0.0)),
     )
 )
-PHASES, SECONDS = MOTION.phases, MOTION.seconds
+SECONDS = MOTION.seconds
 velocity_at, ideal_path = MOTION.velocity_at, MOTION.ideal_path

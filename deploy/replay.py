@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,11 @@ from deploy.driver import JointCommand, Operator, RobotState
 from deploy.loop import Pacer
 from robots.joints import JOINT_NAMES, permutation
 
-IMU, JOINTS, COMMANDS, FEET = "/imu/data", "/joint_states", "/motor_commands", "/foot_force"
-
-
-@dataclass(frozen=True)
-class _Record:
-    """What was measured, and what the motors were told; None where the log does not say."""
-
-    state: RobotState
-    command: JointCommand | None
+IMU, JOINTS, FEET = "/imu/data", "/joint_states", "/foot_force"
 
 
 class ReplayDriver:
-    """The states of a log, each at its time; what is written is kept beside what had been sent.
+    """The states of a log, each at its time; what is written goes nowhere.
 
     Args:
         log: rosbag2 folder or MCAP file that `dmcm` wrote.
@@ -33,7 +24,6 @@ class ReplayDriver:
         fast: as fast as possible instead of at the log's own rate.
 
     Attributes:
-        commands: what was written, with the log's time, s.
         ended: whether the log is over; the last state stays, and the stale-state guard will trip.
 
     Raises:
@@ -45,32 +35,23 @@ class ReplayDriver:
 
     def __init__(self, log: Path, robot: str, command_dt: float = 0.005, fast: bool = False) -> None:
         self.robot, self.command_dt = robot, command_dt
-        self.commands: list[tuple[float, JointCommand]] = []
-        self._records, self._next = _read(Path(log)), 0
-        self._time = self._records[0].state.stamp
+        self._states, self._next = _read(Path(log)), 0
+        self._time = self._states[0].stamp
         self._pacer = None if fast else Pacer(command_dt)
 
     @property
     def ended(self) -> bool:
         """Whether the log is over."""
-        return self._time > self._records[-1].state.stamp
+        return self._time > self._states[-1].stamp
 
     def read(self) -> RobotState:
         """Return the state of the present time."""
-        return self._present().state
-
-    def logged(self) -> JointCommand | None:
-        """Return what the motors were told at the present time, None if the log does not say."""
-        return self._present().command
-
-    def _present(self) -> _Record:
-        while self._next + 1 < len(self._records) and self._records[self._next + 1].state.stamp <= self._time + 1e-9:
+        while self._next + 1 < len(self._states) and self._states[self._next + 1].stamp <= self._time + 1e-9:
             self._next += 1
-        return self._records[self._next]
+        return self._states[self._next]
 
     def write(self, command: JointCommand) -> None:
-        """Keep a command."""
-        self.commands.append((self._time, command))
+        """Do nothing: the log's robot walked long ago."""
 
     def remote(self) -> Operator | None:
         """Return None: a log has no remote."""
@@ -85,14 +66,14 @@ class ReplayDriver:
         """Do nothing: the log has been read."""
 
 
-def _read(log: Path) -> list[_Record]:
-    """Return the records of a log in the order of time; a record is made by each message of the joints."""
+def _read(log: Path) -> list[RobotState]:
+    """Return the states of a log in the order of time, one for each message of the joints."""
     from rosbags.rosbag2 import Reader
     from rosbags.typesys import Stores, get_typestore
 
     if not log.exists():
         raise FileNotFoundError(f"log {log} does not exist: give a rosbag2 folder or an MCAP file")
-    store, found = get_typestore(Stores.ROS2_HUMBLE), {IMU: {}, JOINTS: {}, COMMANDS: {}, FEET: {}}
+    store, found = get_typestore(Stores.ROS2_HUMBLE), {IMU: {}, JOINTS: {}, FEET: {}}
     try:
         with Reader(log) as reader:
             for connection, time, raw in reader.messages():
@@ -104,15 +85,15 @@ def _read(log: Path) -> list[_Record]:
     if not times:
         raise ValueError(f"log {log} has no {IMU} and {JOINTS} of the same time: give a log that dmcm wrote")
     try:
-        return [_record(1e-9 * (t - times[0]), *(found[topic].get(t) for topic in found)) for t in times]
+        return [_state(1e-9 * (t - times[0]), *(found[topic].get(t) for topic in found)) for t in times]
     except (ValueError, AttributeError) as problem:
         raise ValueError(f"log {log} is of another robot or damaged ({problem})") from problem
 
 
-def _record(stamp: float, imu: Any, joints: Any, sent: Any, feet: Any) -> _Record:
+def _state(stamp: float, imu: Any, joints: Any, feet: Any) -> RobotState:
     order = permutation(tuple(joints.name), JOINT_NAMES)
     q, w, a = imu.orientation, imu.angular_velocity, imu.linear_acceleration
-    state = RobotState(
+    return RobotState(
         stamp=stamp,
         angular_velocity=np.array([w.x, w.y, w.z]),
         quaternion=np.array([q.w, q.x, q.y, q.z]),
@@ -122,4 +103,3 @@ def _record(stamp: float, imu: Any, joints: Any, sent: Any, feet: Any) -> _Recor
         foot_force=None if feet is None else np.array(feet.data),
         linear_acceleration=None if imu.linear_acceleration_covariance[0] < 0 else np.array([a.x, a.y, a.z]),
     )
-    return _Record(state, None if sent is None else JointCommand(*np.array(sent.data).reshape(5, 12)))

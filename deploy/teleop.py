@@ -49,7 +49,6 @@ class Keyboard:
         self._source = sys.stdin.fileno() if source is None else source
         self._before: list | None = None
         self._held: dict[int, tuple[float, float]] = {}
-        self._pressed = -float("inf")
         self._begun = ""
 
     def __enter__(self) -> Keyboard:
@@ -79,7 +78,7 @@ class Keyboard:
             event = asked if asked is not None and event != "damping" else event
             if key in MOVES:
                 axis, sign = MOVES[key]
-                self._held[axis], self._pressed = (sign, now), now
+                self._held[axis] = sign, now
             elif key in "+-":
                 self.speed = min(1.0, max(SLOWEST, self.speed + (STEP if key == "+" else -STEP)))
         held = [

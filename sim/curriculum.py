@@ -89,10 +89,6 @@ class Curriculum:
         total[1].index_add_(0, self.kind, torch.ones_like(self.kind, dtype=torch.float32))
         return total[0] / total[1].clamp(min=1.0)
 
-    def mean_level(self, kind: str) -> float:
-        """Return the mean level of the robots on a kind of terrain, or 0 where there are none."""
-        return float(self.mean_levels()[KINDS.index(kind)])
-
     def _center(self, rows: torch.Tensor | slice) -> torch.Tensor:
         return (torch.stack([self.level[rows], self.kind[rows]], dim=1) + 0.5) * TILE
 

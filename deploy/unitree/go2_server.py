@@ -27,7 +27,6 @@ class Go2Server:
         remote: what is pressed on the simulated remote.
         received: commands with a right checksum so far.
         damaged: commands with a wrong one.
-        sent_at: when the newest command was sent, by its sender's clock, s.
 
     Raises:
         OSError: if the domain cannot be joined on that interface.
@@ -39,7 +38,6 @@ class Go2Server:
     def __init__(self, interface: str = "lo", domain: int = dds.SIMULATION_DOMAIN, sport_mode: str = "") -> None:
         self.sport_mode, self.remote = sport_mode, Remote()
         self.received = self.damaged = 0
-        self.sent_at = 0.0
         participant = dds.participant(domain, interface)
         self._participant: Any = participant
         self._own: Any = None
@@ -60,7 +58,6 @@ class Go2Server:
                 self.damaged += 1
                 continue
             self.received += 1
-            self.sent_at = 1e-9 * sample.sample_info.source_timestamp
             commands.append(go2_messages.unpack_command(raw))
         return commands
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deploy.calibration_motion import PHASES, RAMP, SECONDS, ideal_path, velocity_at
+from deploy.calibration_motion import MOTION, RAMP, SECONDS, ideal_path, velocity_at
 from deploy.trajectory import JointPath
 
 
@@ -24,7 +24,7 @@ def test_calibration_excites_every_direction_and_stands():
 
 def test_calibration_starts_and_ends_standing_without_steps():
     assert not velocity_at(0.0).any() and not velocity_at(SECONDS).any() and not velocity_at(-1.0).any()
-    assert PHASES[0].velocity == PHASES[-1].velocity == (0, 0, 0)
+    assert MOTION.phases[0].velocity == MOTION.phases[-1].velocity == (0, 0, 0)
     velocities = np.array([velocity_at(t) for t in np.arange(0, SECONDS + 0.02, 0.02)])
     assert np.abs(np.diff(velocities, axis=0)).max() <= 2.0 * 0.02 / RAMP + 1e-9
 

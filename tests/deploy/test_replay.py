@@ -33,17 +33,6 @@ def test_states_come_at_their_times(log, spec):
     assert np.ptp(positions, axis=0).max() > 0.5
 
 
-def test_what_is_written_is_kept_beside_what_had_been_sent(log, spec, controller):
-    driver = ReplayDriver(log, "go1", DT, fast=True)
-    command = controller.damping_command()
-    driver.write(command)
-    driver.wait()
-    driver.write(command)
-    assert [time for time, _ in driver.commands] == pytest.approx([0.0, DT])
-    assert driver.commands[0][1] is command
-    assert driver.logged().kd.shape == (12,)
-
-
 def test_the_controller_runs_on_a_log(log, controller, spec):
     driver = ReplayDriver(log, "go1", DT, fast=True)
     report = run(controller, driver, lambda made, state: None if driver.ended else Operator())

@@ -56,7 +56,7 @@ def test_robots_start_well_inside_their_tile_and_levels_stay_when_it_is_off(kind
     assert away.max() <= TILE / 2 - 0.5 + 1e-4 and not made.outside(made.start).any()
     made.config.curriculum = False
     made.update(everyone, made.start + 6.0, torch.full((100,), 5.0), torch.zeros(100, dtype=torch.bool))
-    assert (made.level == 2).all() and made.mean_level(kind) == 2.0
+    assert (made.level == 2).all() and made.mean_levels()[KINDS.index(kind)] == 2.0
 
 
 def test_a_part_by_mask_writes_what_a_part_by_rows_does(monkeypatch):
