@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.charts import Interval, intervals, wilson
-from reports.page import Page, Tile, paragraph, table
+from reports.page import Page, paragraph, table
 
 PANEL = 440  # px, width of a condition's chart: two stand side by side
 
@@ -43,10 +43,7 @@ def write(
     *,
     done: Mapping[str, str],
     footer: str,
-    tiles: Sequence[Tile] = (),
     notes: Sequence[str] = (),
-    more: Sequence[tuple[str, Sequence[str]]] = (),
-    mood: str = "plain",
 ) -> Path:
     """Write the report of an evaluation as one HTML file and return its path.
 
@@ -57,18 +54,13 @@ def write(
         conditions: what was tried, grouped in this order.
         done: what was done: name and value (robot, policies, seeds, episodes, samples, hours).
         footer: command, commit, date.
-        tiles: key figures.
         notes: what a reader must know beside the figures, a sentence each.
-        more: further sections: title, and fragments from `reports.page` and `reports.charts`.
-        mood: "good", "fair", "bad" or "plain": the mark beside the verdict.
     """
-    page = Page("Evaluation", title, verdict, mood, tiles, done, footer)
+    page = Page("Evaluation", title, verdict, "plain", (), done, footer)
     for group in dict.fromkeys(condition.group for condition in conditions):
         mine = [condition for condition in conditions if condition.group == group]
         page.add(f"Success, {group}", '<div class="panels" style="--width: 26rem">', *map(_chart, mine), "</div>")
     page.add("All counts", _table(conditions), *(paragraph(note, note=True) for note in notes))
-    for heading, fragments in more:
-        page.add(heading, *fragments)
     return page.write(path)
 
 

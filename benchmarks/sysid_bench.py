@@ -18,10 +18,10 @@ from calibration.resample import Ticks, resample, samples
 from calibration.torques import read_torques
 from deploy.odometry import LegOdometry
 from robots.spec import RobotSpec
-from sim.contexts import from_factors
 from sim.factors import RobotFactors
 from sim.sysid import Identified, Record, identify
 from sim.trial import StairsTrial
+from sim.truth import from_factors
 
 WAYS = ("DMCM", "sysid", "true factors", "nominal")
 

@@ -116,10 +116,10 @@ def joint_state(names: Sequence[str]) -> Message:
     return Message("sensor_msgs/msg/JointState", layout, stamp, places)
 
 
-def imu(frame: str = "imu") -> Message:
+def imu() -> Message:
     """Return a sensor_msgs/Imu; packs quaternion (x, y, z, w), angular velocity, acceleration, its covariance (9)."""
     layout = _Layout()
-    stamp = layout.header(frame)
+    stamp = layout.header("imu")
     places = [(layout.numbers(count), count) for count in (4, 9, 3, 9, 3, 9)]
     return Message("sensor_msgs/msg/Imu", layout, stamp, [places[i] for i in (0, 2, 4, 5)])
 

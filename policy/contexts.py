@@ -16,7 +16,7 @@ from policy.config import PolicyConfig
 from policy.modes import NEEDS_BANK, Mode
 from robots.spec import RobotSpec
 from sim import truth
-from sim.contexts import ContextTable, from_factors
+from sim.contexts import ContextTable
 from sim.factors import FACTOR_NAMES, RANGES
 from sim.terrain import KINDS, LEVELS, TERRAINS, name
 
@@ -44,7 +44,7 @@ def contexts_for(config: PolicyConfig) -> ContextTable | None:
 def with_robots(table: ContextTable, factors: np.ndarray, seed: int) -> ContextTable:
     """Return the table with other robots than the bank's, which are too few to have a weak leg of every strength.
 
-    A robot's context is what the bank's make of its factors (`sim.contexts.from_factors`), with what that leaves of a
+    A robot's context is what the bank's make of its factors (`sim.truth.from_factors`), with what that leaves of a
     bank's robot at random, so that contexts scatter about their factors as the bank's do.
 
     Args:
@@ -53,7 +53,7 @@ def with_robots(table: ContextTable, factors: np.ndarray, seed: int) -> ContextT
         seed: of the scatter.
     """
     known, contexts = np.asarray(table.robot_factors), np.asarray(table.robot_contexts)
-    made = from_factors(known, contexts)
+    made = truth.from_factors(known, contexts)
     rows = np.random.default_rng(seed).integers(len(known), size=len(factors))
     return replace(table, robot_factors=factors, robot_contexts=made(factors) + (contexts - made(known))[rows])
 

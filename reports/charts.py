@@ -79,23 +79,19 @@ class Panel:
     scale: str = ""
 
 
-def panels(*charts: Panel, share_x: bool = True, share_y: bool = True, columns: int = 3) -> str:
-    """Return the charts side by side, as many in a row as fit and at most `columns`, with the same axes if shared."""
-    ranges = [[_range(chart, axis) for axis in "xy"] for chart in charts]
-    for axis, shared in ((0, share_x), (1, share_y)):
-        if shared:
-            low, high = min(r[axis][0] for r in ranges), max(r[axis][1] for r in ranges)
-            for r in ranges:
-                r[axis] = (low, high)
+def panels(*charts: Panel, columns: int = 3) -> str:
+    """Return the charts side by side with the same axes, as many in a row as fit and at most `columns`."""
     width = WIDE if columns == 1 else NARROW
-    made = "".join(_panel(chart, x, y, width) for chart, (x, y) in zip(charts, ranges, strict=True))
+    (left, right), (bottom, top) = (zip(*(_range(chart, axis) for chart in charts), strict=True) for axis in "xy")
+    x, y = (min(left), max(right)), (min(bottom), max(top))
+    made = "".join(_panel(chart, x, y, width) for chart in charts)
     return f'<div class="panels" style="--width: {58 // columns - 2}rem">{made}</div>'
 
 
-def legend(*names: str, dots: bool = False, first: int = 0) -> str:
-    """Return the legend of the series `first`, `first` + 1, ... with these names."""
+def legend(*names: str, dots: bool = False) -> str:
+    """Return the legend of the first series, with these names."""
     entries = []
-    for i, name in enumerate(names, start=first):
+    for i, name in enumerate(names):
         shape = _marker(16, 5, i, 5.0) if dots else _stroke(Line((), (), i), "M0,5L32,5")
         entries.append(f'<span><svg viewBox="0 0 32 10" aria-hidden="true">{shape}</svg>{_safe(name)}</span>')
     return f'<div class="legend">{"".join(entries)}</div>'
@@ -153,7 +149,7 @@ def intervals(
     return _figure(title, width, bottom + 32, "".join(parts), axis)
 
 
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(successes: int, trials: int) -> tuple[float, float]:
     """Return the 95 % interval of a success rate (Wilson's score interval).
 
     Raises:
@@ -161,7 +157,7 @@ def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     """
     if trials < 1:
         raise ValueError("a success rate needs at least one trial")
-    share, n = successes / trials, trials
+    share, n, z = successes / trials, trials, 1.96
     middle, spread = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n))
 

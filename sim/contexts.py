@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,20 +61,3 @@ class ContextTable:
 def spread(contexts: torch.Tensor) -> torch.Tensor:
     """Return the standard deviation of each value, (c,), over contexts (..., c)."""
     return contexts.reshape(-1, contexts.shape[-1]).std(dim=0, correction=0)
-
-
-def from_factors(factors: np.ndarray, contexts: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the ridge regression from factors to contexts over known robots, as a function (n, F) -> (n, ...).
-
-    Args:
-        factors: of the robots, (r, F).
-        contexts: theirs, (r, ...).
-    """
-    mean, scale = factors.mean(axis=0), factors.std(axis=0) + 1e-9
-    x, y = (factors - mean) / scale, contexts.reshape(len(contexts), -1)
-    weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ (y - y.mean(axis=0)))
-
-    def context(others: np.ndarray) -> np.ndarray:
-        return (y.mean(axis=0) + (others - mean) / scale @ weights).reshape(-1, *contexts.shape[1:])
-
-    return context

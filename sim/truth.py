@@ -1,6 +1,8 @@
-"""What only a simulation knows of a robot and of a terrain, as contexts for policies of the mode `oracle`."""
+"""What only a simulation knows of a robot and of a terrain, as contexts."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,4 +32,21 @@ def terrain_context(kind: str, level: float) -> np.ndarray:
     context = np.zeros(TERRAIN_SIZE)
     context[BASIC.index(TERRAINS[kind].kin or kind)] = 1.0
     context[-1] = 0.0 if kind == "flat" else level / (LEVELS - 1)
+    return context
+
+
+def from_factors(factors: np.ndarray, contexts: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the ridge regression from factors to contexts over known robots, as a function (n, F) -> (n, ...).
+
+    Args:
+        factors: of the robots, (r, F).
+        contexts: theirs, (r, ...).
+    """
+    mean, scale = factors.mean(axis=0), factors.std(axis=0) + 1e-9
+    x, y = (factors - mean) / scale, contexts.reshape(len(contexts), -1)
+    weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ (y - y.mean(axis=0)))
+
+    def context(others: np.ndarray) -> np.ndarray:
+        return (y.mean(axis=0) + (others - mean) / scale @ weights).reshape(-1, *contexts.shape[1:])
+
     return context

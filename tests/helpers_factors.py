@@ -5,7 +5,7 @@ import numpy as np
 from sim.factors import FACTOR_NAMES, WEAK_LEGS, FactorRanges
 
 
-def inside(ranges: FactorRanges, values: np.ndarray) -> np.ndarray:
+def within(ranges: FactorRanges, values: np.ndarray) -> np.ndarray:
     """Return which rows of `values` (n, 12) lie inside the ranges, (n,) bool."""
     column = {name: values[:, i] for i, name in enumerate(FACTOR_NAMES)}
     held = values[:, list(WEAK_LEGS)].min(axis=1) >= ranges.weak_leg[0]

@@ -70,7 +70,7 @@ RULES = {
     "benchmarks": Rule(
         {"robots", "models", "deploy", "calibration", "reports", "sim", "cli", "numpy", "mujoco"},
         lazy={"torch", "dynamics_model", "PIL", "matplotlib"},
-        only={"dynamics_model": ("tables.py",), **dict.fromkeys(("mjlab", "gymnasium"), ("peers.py",))},
+        only={"dynamics_model": ("tables.py", "bars.py"), **dict.fromkeys(("mjlab", "gymnasium"), ("peers.py",))},
     ),
     # The viewer shows the field side without torch; what simulates is one file.
     "viewer": Rule(

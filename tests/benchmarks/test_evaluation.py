@@ -41,6 +41,7 @@ from deploy.gains import Gains
 from deploy.policy import OnnxPolicy
 from sim.factors import WEAK_LEGS, WIDE
 from sim.field import FieldRobot
+from tests.helpers_factors import within
 
 SPEC = robots.load("go1")
 SHIPPED = models.path("go1")
@@ -288,9 +289,9 @@ def test_what_there_is_not_is_said(tmp_path, words):
 
 def test_robots_beyond_the_ranges_are_outside_of_what_any_policy_trained_on():
     rows = np.array([factors.as_array() for factors in BEYOND.values()])
-    assert not WIDE.contains(rows[:3]).any() and rows[3][list(WEAK_LEGS)].max() == WIDE.weak_leg[0]
+    assert not within(WIDE, rows[:3]).any() and rows[3][list(WEAK_LEGS)].max() == WIDE.weak_leg[0]
     inside = np.array([factors.as_array() for factors in WITHIN.values()])
-    assert WIDE.contains(inside).all()
+    assert within(WIDE, inside).all()
 
 
 def test_policies_that_are_not_there_are_left_out(tmp_path):

@@ -13,7 +13,7 @@ from dynamics_model.dataset import digest
 from sim import datacard
 from sim.collect import SIGNALS, CollectConfig, collect, draw_robots
 from sim.factors import NARROW, RobotFactors, TerrainFactors
-from tests.helpers_factors import inside
+from tests.helpers_factors import within
 
 
 def still(observations):
@@ -88,7 +88,7 @@ def test_consecutive_frames_of_a_segment_obey_the_simulators_dynamics(config):
 def test_the_first_robot_is_nominal_and_half_are_in_the_narrow_range():
     values = draw_robots(100, 0)
     assert np.array_equal(values[0], RobotFactors().as_array())
-    assert 0.5 <= inside(NARROW, values).mean() <= 0.65
+    assert 0.5 <= within(NARROW, values).mean() <= 0.65
 
 
 def test_the_card_says_what_there_is(config):

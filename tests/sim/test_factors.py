@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from sim.factors import FACTOR_NAMES, FACTOR_UNITS, NARROW, WIDE, RobotFactors, task_sequence
-from tests.helpers_factors import inside
+from tests.helpers_factors import within
 
 
 @pytest.mark.parametrize("ranges", [NARROW, WIDE])
 def test_samples_lie_in_their_ranges(ranges):
     values = ranges.sample(np.random.default_rng(0), 500)
     assert values.shape == (500, len(FACTOR_NAMES))
-    assert inside(ranges, values).all()
+    assert within(ranges, values).all()
     payload = values[:, FACTOR_NAMES.index("payload")]
     assert payload.min() < ranges.payload[0] + 0.1 * ranges.payload[1] and payload.max() > 0.9 * ranges.payload[1]
 
 
 def test_the_narrow_range_lies_in_the_wide_one():
     rng = np.random.default_rng(0)
-    assert inside(WIDE, NARROW.sample(rng, 300)).all()
-    assert inside(NARROW, WIDE.sample(rng, 300)).mean() < 0.2
+    assert within(WIDE, NARROW.sample(rng, 300)).all()
+    assert within(NARROW, WIDE.sample(rng, 300)).mean() < 0.2
 
 
 def test_at_most_one_leg_is_weak():
