@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.evaluation_tables import PLACES, Rows, lookup, names, share, table
 from dynamics_model.dynamics_report import closed
+from reports.charts import wilson
 
 FILES = ("ood_200", "ood_narrow", "dynamics", "motion")
 ASKED = (  # of `multi`: robot, terrain, least success in percent
@@ -47,10 +48,10 @@ def _climbs(rows: Rows) -> Iterator[Line]:
 
 def _above(rows: Rows, other: str, ranges: str) -> Line:
     """Return in how many cells of robots that are not nominal `multi` is above another way, intervals apart."""
-    found, cells = lookup(rows), [c for c in names(rows, "condition") if c != "nominal"]
+    found, others = lookup(rows), [c for c in names(rows, "condition") if c != "nominal"]
     pairs = [
         (found["multi_compensated", condition, terrain], found[other, condition, terrain])
-        for condition in cells
+        for condition in others
         for terrain in names(rows, "terrain")
     ]
     above = sum(ours["low"] > theirs["high"] for ours, theirs in pairs)
@@ -59,8 +60,15 @@ def _above(rows: Rows, other: str, ranges: str) -> Line:
     asked = (
         f"`multi`, compensated, above {way}, intervals apart ({ranges} training ranges, robots that are not nominal)"
     )
-    told = f"above in {above} of {len(pairs)} cells, below in {below}, of {pairs[0][0]['episodes']} episodes each"
-    return asked, told, above == len(pairs)
+    cells = f"above in {above} of {len(pairs)} cells, below in {below}, of {pairs[0][0]['episodes']} episodes each"
+    ours, theirs = (_pooled(rows) for rows in zip(*pairs, strict=True))
+    return asked, f"{cells}; together {ours} against {theirs}", above == len(pairs)
+
+
+def _pooled(rows: Rows) -> str:
+    won, of = (sum(row[key] for row in rows) for key in ("successes", "episodes"))
+    low, high = wilson(won, of)
+    return f"{100 * won / of:.1f} ({100 * low:.1f}–{100 * high:.1f}) %"
 
 
 def _oracle(rows: Rows) -> Line:
