@@ -265,7 +265,7 @@ FROM_RESULTS = {
         (
             "ood",
             "ood_200",
-            "ood_200_adapted",
+            "ood_adapted",
             "ood_stranger",
             "ood_stranger_before",
             "ood_control",

@@ -218,7 +218,6 @@ FILES: dict[str, str | tuple[str, ...]] = {
     "bars": bars.FILES,
     "ood_seeds": ("ood_narrow_seed0", "ood_narrow_seed1", "ood_narrow_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
-    "ood_200_readings": "ood_200_adapted",
 }  # a table whose file has another name, or that is of several files
 
 
