@@ -266,6 +266,7 @@ FROM_RESULTS = {
             "ood",
             "ood_200",
             "ood_adapted",
+            "ood_alone",
             "ood_stranger",
             "ood_stranger_before",
             "ood_control",
