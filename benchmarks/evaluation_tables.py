@@ -280,6 +280,7 @@ FROM_RESULTS = {
     ),
     "ood_200_readings": read_from,
     "ood_terrain": markdown,
+    "ood_terrain_16": with_verdict,
     "ood_time": markdown,
     **dict(zip(FROM_OOD, (walking, read_from, context_use), strict=True)),
 }
