@@ -116,6 +116,9 @@ def _open(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         ) from problem
     if missing:
         raise ValueError(f"{path} is not a context bank ({', '.join(sorted(missing))} missing)")
+    broken = sorted(name for name, values in arrays.items() if not values.size or not np.isfinite(values).all())
+    if broken:
+        raise ValueError(f"{path}: {broken[0]} is empty or not all numbers: train the dynamics model again")
     return meta, arrays
 
 

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from policy.contexts import DRAWN, contexts_for, with_robots
 from sim.contexts import ContextTable
@@ -54,3 +56,15 @@ def test_every_mode_of_a_seed_trains_on_the_same_robots(tmp_path):
     assert np.array_equal(multi.robot_factors, oracle.robot_factors)
     assert np.array_equal(multi.robot_contexts, contexts_for(setup).robot_contexts)
     assert not np.array_equal(multi.robot_factors, contexts_for(replace(setup, seed=1)).robot_factors)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"), [("robot_contexts", lambda v: v[:0]), ("robot_factors", lambda v: v * np.nan)]
+)
+def test_a_bank_without_robots_or_with_nan_is_refused(tmp_path, name, change):
+    path = make_bank(tmp_path / "bank.safetensors")
+    with safe_open(path, framework="np") as bank:
+        meta, arrays = bank.metadata(), {key: bank.get_tensor(key) for key in bank.keys()}
+    save_file({**arrays, name: change(arrays[name])}, path, metadata=meta)
+    with pytest.raises(ValueError, match=f"{name} is empty or not all numbers"):
+        contexts_for(config(tmp_path, mode="multi", bank=path))
