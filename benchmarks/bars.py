@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.evaluation_tables import PLACES, Rows, lookup, names, share, table
+from benchmarks.evaluation_tables import LABELS, PLACES, Rows, lookup, names, table
 from dynamics_model.dynamics_report import closed
 from reports.charts import wilson
 
@@ -17,6 +17,7 @@ ASKED = (  # of `multi`: robot, terrain, least success in percent
     ("+1.5 kg", "stairs_13cm", 80),
     ("Kp x0.6", "stairs_13cm", 80),
 )
+OURS = LABELS["multi_compensated"]
 LEARNER = "table_anchor_dmcm"  # learns as the shipped model did
 GAP, SWAP, PAYLOAD, KP = 0.8, 0.05, 0.5, 0.05
 
@@ -38,12 +39,12 @@ def markdown(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _climbs(rows: Rows, mode: str) -> Iterator[Line]:
-    found, way = lookup(rows), "compensated" if mode == "multi_compensated" else "adapted"
+    found = lookup(rows)
     for condition, terrain, least in ASKED:
         row = found[mode, condition, terrain]
-        asked = f"`multi`, {way}, {condition}, {PLACES[terrain]}: at least {least} %"
+        asked = f"{LABELS[mode]}: {condition}, {PLACES[terrain]}: at least {least} %"
         lost = f", {row['uncalibrated']} lost in calibration" if row["uncalibrated"] else ""
-        told = f"{share(row).rstrip(' *')} % of {row['episodes']} episodes{lost}"
+        told = f"{_pooled([row])} of {row['episodes']} episodes{lost}"
         yield asked, told, 100 * row["successes"] >= least * row["episodes"]
 
 
@@ -57,16 +58,15 @@ def _above(rows: Rows, other: str, ranges: str) -> Line:
     ]
     above = sum(ours["low"] > theirs["high"] for ours, theirs in pairs)
     below = sum(ours["high"] < theirs["low"] for ours, theirs in pairs)
-    way = other.replace("_compensated", ", compensated")
-    asked = (
-        f"`multi`, compensated, above {way}, intervals apart ({ranges} training ranges, robots that are not nominal)"
-    )
+    above_what = f"above “{LABELS[other]}”, intervals apart"
+    asked = f"{OURS}: {above_what} ({ranges} training ranges, robots that are not nominal)"
     cells = f"above in {above} of {len(pairs)} cells, below in {below}, of {pairs[0][0]['episodes']} episodes each"
     ours, theirs = (_pooled(rows) for rows in zip(*pairs, strict=True))
     return asked, f"{cells}; together {ours} against {theirs}", above == len(pairs)
 
 
 def _pooled(rows: Rows) -> str:
+    """Return success over several cells, with its 95 % interval."""
     won, of = (sum(row[key] for row in rows) for key in ("successes", "episodes"))
     low, high = wilson(won, of)
     return f"{100 * won / of:.1f} ({100 * low:.1f}–{100 * high:.1f}) %"
@@ -77,7 +77,7 @@ def _oracle(rows: Rows) -> Line:
         sum(row["successes"] for row in rows if row["mode"] == mode and row["condition"] != "nominal")
         for mode in ("multi_compensated", "oracle")
     )
-    asked = "`multi`, compensated, at least 95 % of `oracle`, which is told the truth (narrow training ranges)"
+    asked = f"{OURS}: at least 95 % of `oracle`, which is told the truth (narrow training ranges)"
     return asked, f"{100 * ours / truth:.0f} % of its successes", ours >= 0.95 * truth
 
 
