@@ -50,6 +50,7 @@ class RewardConfig:
 
     tracking_lin_vel: float = 1.5
     tracking_ang_vel: float = 0.75
+    progress: float = 3.0
     lin_vel_z: float = -1.0
     ang_vel_xy: float = -0.05
     orientation: float = -1.0
@@ -68,7 +69,7 @@ class RewardConfig:
     stand_still: float = -0.2
 
 
-MIXED = {"flat": 0.15, "rough": 0.1, "slope": 0.1, "stairs": 0.5, "blocks": 0.15}  # what the shipped models saw
+MIXED = {"flat": 0.35, "rough": 0.1, "slope": 0.1, "stairs": 0.35, "blocks": 0.1}  # what the shipped models saw
 
 
 @dataclass

@@ -13,11 +13,18 @@ TRACKING_SIGMA = 0.25  # (m/s)^2 and (rad/s)^2
 AIR_TIME = 0.2  # s, a swing that earns nothing
 SOFT_LIMIT = 0.8  # share of the velocity limit from which it costs
 STEP_HEIGHT = 0.07  # m, over the ground under the foot
+UNDER_WAY = 0.5  # share of the commanded speed from which going on earns nothing more
 
 
 def _reward_tracking_lin_vel(env: QuadrupedEnv) -> torch.Tensor:
     error = (env.command[:, :2] - env.base_linear_velocity[:, :2]).square().sum(dim=1)
     return torch.exp(-error / TRACKING_SIGMA)
+
+
+def _reward_progress(env: QuadrupedEnv) -> torch.Tensor:
+    speed = env.command[:, :2].norm(dim=1)
+    along = (env.command[:, :2] * env.base_linear_velocity[:, :2]).sum(dim=1) / speed.clamp(min=1e-6)
+    return torch.minimum(along, UNDER_WAY * speed)
 
 
 def _reward_tracking_ang_vel(env: QuadrupedEnv) -> torch.Tensor:
