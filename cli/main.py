@@ -48,6 +48,7 @@ COMMANDS = {
     "bench dynamics": Command("cli.bench_dynamics:main", "compare dynamics models, and what their contexts tell"),
     "bench discovery": Command("cli.bench:discovery", "find the factors of a stream of sines without labels"),
     "bench walk": Command("cli.bench_walk:main", "let a policy walk on simulated robots that vary"),
+    "bench commands": Command("cli.bench_commands:main", "see how policies follow commands in every direction"),
     "bench dds": Command("cli.bench_dds:main", "measure Go2 over DDS on this machine: a walk, a dead robot, a rival"),
     "bench odometry": Command("cli.bench_odometry:main", "measure how well the legs tell how fast the robot goes"),
     "bench motion": Command("cli.bench_motion:main", "compare calibration motions on simulated field robots"),
