@@ -17,7 +17,7 @@ LONGEST = 60.0  # s of the log's end that are used
 BLOCK = 1.0  # s: what lies within is taken to be correlated
 SPLITS = 4  # random halvings of the blocks, two adaptations each
 KNOWN_R2 = 0.5  # a probe that explains less of the variance knows nothing
-CLEARLY = 0.9  # error of the context found over the nominal one's, below which it has learned something
+CLEARLY = 0.9  # ratio of two contexts' errors, below which one is better than the other by more than chance
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def adapt(
 ) -> Adaptation:
     """Return the context of the robot that made the samples.
 
-    A robot that differs from the nominal one by noise alone keeps the nominal context.
+    A robot that differs from the nominal one by noise alone, or by so little that the walk's end is not predicted
+    clearly worse nor at all better with the context found, keeps the nominal context.
 
     Args:
         model: the dynamics model.
@@ -86,15 +87,15 @@ def adapt(
             seconds: halves scatter as much for robots that are read well. What is found does not depend on it.
 
     Raises:
-        RefusedError: if there are too few samples, or if the context found predicts the walk's end no better than the
-            nominal one although it fits the rest better.
+        RefusedError: if there are too few samples, or if the context found predicts the walk's end clearly worse than
+            the nominal one although it fits the rest better.
     """
     learn, judge = split(samples, model.history, dt)
     start = np.zeros(model.robot_size)
     context = descend(model, learn, start, terrain)
     before, after = (float(model.error(judge, robot, terrain).mean()) for robot in (nominal, context))
     keep = not after < before
-    if keep and not _is_nominal(model, learn, terrain, nominal, context):
+    if keep and not CLEARLY * after <= before and not _is_nominal(model, learn, terrain, nominal, context):
         raise RefusedError(
             f"the context found predicts the end of the walk worse than the nominal robot's (error {after:.4g} against "
             f"{before:.4g}), though it fits the rest: walk on flat ground as `calibrate` does and record it again"

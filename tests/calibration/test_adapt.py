@@ -82,13 +82,23 @@ def test_a_nominal_robot_is_not_refused(bench, model):
     assert result.after == pytest.approx(result.before, rel=0.02)
 
 
-def test_a_context_that_predicts_worse_is_refused(bench, model):
-    """The robot changes before the part of the walk on which it is judged."""
-    first, last = bench.simulate(), bench.simulate(bench.law.nominal)
+def changing(bench, last):
+    """Return a walk of the bench's robot that becomes another before the part on which a context is judged."""
+    first, last = bench.simulate(), bench.simulate(last)
     names = ("position", "velocity", "effort", "angular_velocity")
-    mixed = first.but(**{k: np.vstack([getattr(first, k)[:800], getattr(last, k)[800:]]) for k in names})
+    return first.but(**{k: np.vstack([getattr(first, k)[:800], getattr(last, k)[800:]]) for k in names})
+
+
+def test_a_context_that_predicts_worse_is_refused(bench, model):
     with pytest.raises(RefusedError, match=r"worse than the nominal robot's .*record it again"):
-        found(bench, model, mixed)
+        found(bench, model, changing(bench, bench.law.nominal))
+
+
+def test_a_context_that_predicts_as_well_as_the_nominal_one_gives_way_to_it(bench, model):
+    between = bench.law.nominal + 0.49 * (bench.context - bench.law.nominal)
+    result = found(bench, model, changing(bench, between))
+    assert result.nominal and result.after == result.before
+    np.testing.assert_array_equal(result.context, bench.law.nominal)
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
