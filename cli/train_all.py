@@ -15,7 +15,6 @@ from typing import Any
 from cli.drivers import RobotName
 
 SETTINGS = "settings.json"
-SAMPLES = {"base": "base_samples", "vanilla": "samples", "multi": "context_samples", "multi_last": "last_samples"}
 LAST_STD, LAST_QUIET = 0.15, 0.4  # of the actions in the last stretch, and share of the time without exploration
 
 
@@ -29,9 +28,9 @@ class AllConfig:
             need another folder.
         base_samples: environment steps of the base policy, which collects the data and calibrates in the field, in the
             narrow ranges: a gait that bears everything tells less of the robot.
-        samples: environment steps of the policy without contexts, which starts from it.
-        context_samples: environment steps of the policy with contexts, which starts from that one.
-        last_samples: environment steps of its last stretch, with little exploration, as a robot will act.
+        samples: environment steps in the wide ranges, from the base policy on, that all policies share.
+        mode_samples: environment steps of each policy after that, with and without contexts, with the same robots.
+        last_samples: environment steps of each one's last stretch, with little exploration, as a robot will act.
         num_robots: conditions in the dataset.
         seed: of every stage.
     """
@@ -40,7 +39,7 @@ class AllConfig:
     out: Path | None = None
     base_samples: float = 18e6
     samples: float = 16e6
-    context_samples: float = 8e6
+    mode_samples: float = 8e6
     last_samples: float = 4e6
     num_robots: int = 160
     seed: int = 0
@@ -67,14 +66,10 @@ def main(arguments: Sequence[str]) -> None:
     _once(learned / "dynamics.onnx", "train", "dynamics", "--dataset", data, "--output", learned, *seed, *go_on)
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
-    sees = ("--mode", "multi", "--bank", made / "bank.safetensors")
-    learns = (*sees, "--env.context-dropout", 0.5)
-    vanilla = _policy(config, out / "vanilla", config.samples, "--init", base)
-    _export(config, vanilla, made / "vanilla.onnx")
-    multi = _policy(config, out / "multi", config.context_samples, *learns, "--init", vanilla)
-    little = ("--action-std", LAST_STD, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", LAST_QUIET)
-    last = _policy(config, out / "multi_last", config.last_samples, *learns, "--init", multi, *little)
-    _export(config, last, made / "multi.onnx", *sees)
+    start = _policy(config, out / "start", config.samples, "--init", base)
+    bank = ("--bank", made / "bank.safetensors")
+    _mode(config, out, "vanilla", start, bank)
+    _mode(config, out, "multi", start, bank, "--env.context-dropout", 0.5)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 
 
@@ -93,25 +88,28 @@ def _keep_settings(config: AllConfig, out: Path) -> None:
 
 
 def _settings(out: Path) -> dict[str, Any]:
-    """Return what is known of the settings that the folder's stages were made with."""
-    from policy import runs
-
+    """Return the settings that the folder's stages were made with; none of a new one."""
     file = out / SETTINGS
-    if file.is_file():
-        try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
-            raise ValueError(f"{file} is damaged: remove it to go on as typed, or give another --out") from None
-    known: dict[str, Any] = {}
-    for stage, samples in SAMPLES.items():  # an earlier version left what each training had
-        if (out / stage / runs.CONFIG).is_file():
-            run = runs.read(out / stage).config
-            known |= {"robot": run["env"]["robot"], "seed": run["seed"], samples: run["samples"]}
-    return known
+    if not file.is_file():
+        return {}
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise ValueError(f"{file} is damaged: remove it to go on as typed, or give another --out") from None
 
 
 def _shown(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _mode(config: AllConfig, out: Path, mode: str, start: Path, bank: tuple[str, Path], *more: object) -> None:
+    """Train a policy of a mode from the shared start, and export it."""
+    learns = ("--mode", mode, *bank, *more)
+    first = _policy(config, out / mode, config.mode_samples, *learns, "--init", start)
+    little = ("--action-std", LAST_STD, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", LAST_QUIET)
+    last = _policy(config, out / f"{mode}_last", config.last_samples, *learns, "--init", first, *little)
+    sees = ("--mode", mode, *bank) if mode != "vanilla" else ()
+    _export(config, last, out / "models" / f"{mode}.onnx", *sees)
 
 
 def _export(config: AllConfig, checkpoint: Path, product: Path, *sees: object) -> None:

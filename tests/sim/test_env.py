@@ -176,6 +176,14 @@ def test_tracking_reward_prefers_the_commanded_velocity():
     assert value[0] == 1.0 and value[1] < 0.2
 
 
+def test_getting_under_way_pays_from_the_first_step_on_in_every_direction():
+    env = make_env(4, push_speed=0.0)
+    env.command[:, :2] = torch.tensor([[-0.6, 0.0], [-0.6, 0.0], [0.0, 0.4], [0.0, 0.0]])
+    env.base_linear_velocity[:, :2] = torch.tensor([[-0.1, 0.0], [-0.6, 0.0], [0.3, -0.1], [0.2, 0.0]])
+    value = rewards.FUNCTIONS["progress"](env)
+    assert torch.allclose(value, torch.tensor([0.1, 0.3, -0.1, 0.0])), "up to half of the way, and only along it"
+
+
 def test_contexts_belong_to_the_robot_and_the_tile():
     rng = np.random.default_rng(0)
     factors = NARROW.sample(rng, 5)
