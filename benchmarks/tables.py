@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks import (
     bars,
+    commands,
     demo_report,
     evaluation_tables,
     field_report,
@@ -207,6 +208,10 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
     "dds_soak": dds_soak,
+    **dict.fromkeys(
+        ("commands", "commands_before", "commands_go2"),
+        lambda figures: f"{commands.markdown(figures)}\n\n{_origin(figures)}",
+    ),
     "go2_walk": walk,
     "a1_walk": walk,
     "a1_from_go1": walk,
