@@ -209,7 +209,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "dds": dds,
     "dds_soak": dds_soak,
     **dict.fromkeys(
-        ("commands", "commands_before", "commands_go2"),
+        ("commands", "commands_go2"),
         lambda figures: f"{commands.markdown(figures)}\n\n{_origin(figures)}",
     ),
     "go2_walk": walk,

@@ -15,7 +15,7 @@ from typing import Any
 from cli.drivers import RobotName
 
 SETTINGS = "settings.json"
-LAST_STD, LAST_QUIET = 0.15, 0.4  # of the actions in the last stretch, and share of the time without exploration
+LAST_STD, LAST_QUIET = 0.15, 0.6  # of the actions in the last stretch, and share of the time without exploration
 
 
 @dataclass
@@ -40,7 +40,7 @@ class AllConfig:
     base_samples: float = 18e6
     samples: float = 16e6
     mode_samples: float = 8e6
-    last_samples: float = 4e6
+    last_samples: float = 8e6
     num_robots: int = 160
     seed: int = 0
 

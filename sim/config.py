@@ -69,7 +69,7 @@ class RewardConfig:
     stand_still: float = -0.2
 
 
-MIXED = {"flat": 0.35, "rough": 0.1, "slope": 0.1, "stairs": 0.35, "blocks": 0.1}  # flat: commands in every direction
+MIXED = {"flat": 0.25, "rough": 0.08, "slope": 0.07, "stairs": 0.5, "blocks": 0.1}  # flat: commands in every direction
 
 
 @dataclass
