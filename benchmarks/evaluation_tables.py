@@ -275,6 +275,7 @@ FROM_RESULTS = {
             "ood_beyond_control",
             "ood_narrow",
             "ood_go2",
+            "ood_omni",
         ),
         with_verdict,
     ),

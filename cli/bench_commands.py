@@ -16,7 +16,7 @@ class CommandsBenchConfig:
     Attributes:
         robot: which robot.
         models: folder with the policies; the shipped one by default.
-        policies: ONNX files in it; those of calibration.onnx, vanilla.onnx and multi.onnx that are there by default.
+        policies: ONNX files in it; all by default.
         robots: how many of the wide ranges, besides a nominal one.
         seed: of the robots.
         workers: processes; 0 takes every core.
@@ -32,7 +32,7 @@ class CommandsBenchConfig:
     json: Path | None = None
 
 
-POLICIES = ("calibration.onnx", "vanilla.onnx", "multi.onnx")
+DYNAMICS = "dynamics.onnx"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -50,13 +50,14 @@ def main(arguments: Sequence[str]) -> None:
     if config.robots < 0:
         raise ValueError(f"--robots {config.robots}: give 0 or more")
     folder = config.models or models.folder(config.robot)
-    names = config.policies or tuple(name for name in POLICIES if (folder / name).is_file())
+    names = config.policies or sorted(path.name for path in folder.glob("*.onnx") if path.name != DYNAMICS)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing or not names:
-        raise FileNotFoundError(f"{folder / (missing or POLICIES)[0]} is not there: give --models a folder of policies")
+        what = missing[0] if missing else "policy"
+        raise FileNotFoundError(f"there is no {what} in {folder}: give --models a folder of policies")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     jobs = commands.walks(config.robot, folder, names, config.robots, config.seed)
-    rows = commands.follow_all(jobs, config.workers or len(os.sched_getaffinity(0)))
+    rows = commands.follow_all(jobs, config.workers or os.cpu_count() or 1)
     figures = {"robot": config.robot, "robots": config.robots, "rows": rows}
     print(commands.markdown(figures))
     write_figures(config.json, figures, ["bench", "commands", *arguments], config.seed)
