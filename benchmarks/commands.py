@@ -79,11 +79,10 @@ def follow(walk: Walk) -> list[dict[str, Any]]:
 
 
 def _done(made: Controller, robot: FieldRobot, asked: Sequence[float]) -> np.ndarray:
-    """Return the robot's mean velocity under a command: ahead m/s, left m/s, turning rad/s, (3,); (0,) if it faulted."""
+    """Return the mean velocity under a command: ahead m/s, left m/s, turning left rad/s, (3,); (0,) after a fault."""
+    begin = "stand_up" if made.state == "passive" else "stand"
     numbers = " ".join(f"{value:g}" for value in asked)
-    script = Script(parse(f"stand_up; stand for 0.5; walk {numbers} for {SECONDS:g}; stand for 0.5"), COMMAND_DT)
-    if made.state != "passive":
-        script = Script(parse(f"stand for 0.5; walk {numbers} for {SECONDS:g}; stand for 0.5"), COMMAND_DT)
+    script = Script(parse(f"{begin} for 0.5; walk {numbers} for {SECONDS:g}; stand for 0.5"), COMMAND_DT)
     seen: list[np.ndarray] = []
 
     def operator(control: Controller, state: StateLike | None) -> Operator | None:
@@ -111,19 +110,19 @@ def share(row: dict[str, Any]) -> float:
 
 
 def markdown(figures: dict[str, Any]) -> str:
-    """Return the table of `dmcm bench commands`: for every command and policy the mean velocity, and who stood still."""
+    """Return the table of `dmcm bench commands`: for every command and policy the mean velocity, and who went."""
     rows = figures["rows"]
     policies = list(dict.fromkeys(row["policy"] for row in rows))
     lines = [
-        f"A nominal robot and {figures['robots']} of the wide ranges, each command for {SECONDS:g} s from standing; mean "
-        "velocity ahead, to the left (m/s) and turning left (rad/s), and how many did half of the command or more:",
+        f"A nominal robot and {figures['robots']} of the wide ranges, each command for {SECONDS:g} s from standing; "
+        "mean velocity ahead, to the left (m/s) and turning left (rad/s), and how many did half of it or more:",
         "",
         "| command | " + " | ".join(policies) + " |",
         "|---|" + "---|" * len(policies),
     ]
     for command, asked in COMMANDS.items():
-        mine = ([row for row in rows if (row["policy"], row["command"]) == (name, command)] for name in policies)
-        cells = [_cell(robots_rows, figures["robots"] + 1) for robots_rows in mine]
+        found = ([row for row in rows if (row["policy"], row["command"]) == (name, command)] for name in policies)
+        cells = [_cell(some, figures["robots"] + 1) for some in found]
         lines.append(f"| {command} ({_numbers(asked)}) | " + " | ".join(cells) + " |")
     fallen = {name: sum(bool(row["fault"]) for row in rows if row["policy"] == name) for name in policies}
     lines += ["", "Faults: " + ", ".join(f"{name} {count}" for name, count in fallen.items()) + "."]

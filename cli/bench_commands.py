@@ -8,6 +8,8 @@ from pathlib import Path
 
 from cli.drivers import RobotName
 
+DYNAMICS = "dynamics.onnx"  # no policy
+
 
 @dataclass(frozen=True)
 class CommandsBenchConfig:
@@ -32,9 +34,6 @@ class CommandsBenchConfig:
     json: Path | None = None
 
 
-DYNAMICS = "dynamics.onnx"
-
-
 def main(arguments: Sequence[str]) -> None:
     """Walk and print the table."""
     import os
@@ -47,8 +46,9 @@ def main(arguments: Sequence[str]) -> None:
 
     config = tyro.cli(CommandsBenchConfig, prog="dmcm bench commands", args=arguments)
     check_output(config.json)
-    if config.robots < 0:
-        raise ValueError(f"--robots {config.robots}: give 0 or more")
+    for name in ("robots", "workers"):
+        if getattr(config, name) < 0:
+            raise ValueError(f"--{name} {getattr(config, name)}: give 0 or more")
     folder = config.models or models.folder(config.robot)
     names = config.policies or sorted(path.name for path in folder.glob("*.onnx") if path.name != DYNAMICS)
     missing = [name for name in names if not (folder / name).is_file()]

@@ -16,8 +16,8 @@ FREE = 0.5  # m from the start that a phase may end
 class Steering:
     """Walks the phases of a motion backward instead of forward, or to the other side, where that leads back.
 
-    Robots follow the same commands differently: some hardly walk backward, or not at all. A phase that would end too far from
-    the start is mirrored, if it ends nearer then, so that the robot moves as much as planned but stays.
+    Robots follow the same commands differently: some hardly walk backward, or not at all. A phase that would end too
+    far from the start is mirrored, if it ends nearer then, so that the robot moves as much as planned but stays.
 
     Args:
         spec: the robot.

@@ -32,7 +32,7 @@ def test_the_table_counts_robots_that_fell_before_a_command_as_not_following_it(
 
 
 def test_a_folder_without_policies_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no policy in .*: give --models a folder of policies"):
+    with pytest.raises(FileNotFoundError, match=r"there is no policy in .*: give --models a folder of policies"):
         bench_commands.main(["--models", str(tmp_path)])
     with pytest.raises(FileNotFoundError, match=r"there is no other\.onnx in "):
         bench_commands.main(["--policies", "other.onnx"])
