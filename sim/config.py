@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -138,6 +139,9 @@ class EnvConfig:
 
     def check(self) -> None:
         """Raise a ValueError if a value cannot be."""
+        for name, weight in vars(self.rewards).items():
+            if not math.isfinite(weight):
+                raise ValueError(f"env.rewards.{name.replace('_', '-')} {weight}: give a number, 0 for none")
         for name, value in (("context-dropout", self.context_dropout), ("noise.quietest", self.noise.quietest)):
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"env.{name} {value:g}: give a share between 0 and 1")
