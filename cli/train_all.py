@@ -40,7 +40,7 @@ class AllConfig:
     base_samples: float = 18e6
     samples: float = 16e6
     mode_samples: float = 8e6
-    last_samples: float = 8e6
+    last_samples: float = 5e6
     num_robots: int = 160
     seed: int = 0
 
