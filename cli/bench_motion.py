@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from cli.drivers import RobotName
 from cli.record import check_output, write_figures
 
 BASELINE = "forward"  # constant speed, which the designed motion is compared with
@@ -26,7 +27,7 @@ class MotionBenchConfig:
         json: file for the figures.
     """
 
-    robot: Literal["go1"] = "go1"
+    robot: RobotName = "go1"
     motions: tuple[str, ...] = ()
     robots: int = 24
     seed: int = 2000
