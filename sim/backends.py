@@ -20,4 +20,4 @@ def make(config: EnvConfig, spec: RobotSpec, world: TerrainWorld) -> Simulator:
         return IsaacGymSimulator(config, spec, world)
     from sim.mujoco_backend import MujocoSimulator
 
-    return MujocoSimulator(spec, world, config.num_envs, config.threads)
+    return MujocoSimulator(spec, world, config.num_envs, config.threads, config.fine)

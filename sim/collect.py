@@ -68,6 +68,7 @@ class CollectConfig:
         command_period: s between new velocity commands.
         batch: tasks simulated at once.
         sim: simulator, see docs/simulators.md.
+        fine: `mujoco`'s physics right rather than fast: what is learned from feet that creep reads payloads wrongly.
     """
 
     policy: Path = Path("models/go1/calibration.onnx")
@@ -79,9 +80,15 @@ class CollectConfig:
     command_period: float = 2.5
     batch: int = 640
     sim: Literal["mujoco", "mujoco_warp", "isaacgym"] = "mujoco"
+    fine: bool = True
     threads: int = 0
     seed: int = 1
     terrains: tuple[TerrainFactors, ...] = field(default=TERRAINS)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether physics is: other simulators have their own."""
+        return self.fine and self.sim == "mujoco"
 
 
 def terrain_name(terrain: TerrainFactors) -> str:
@@ -139,7 +146,7 @@ def _walk(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Simulate one batch of tasks; return signals (T, n, size) and how often each robot fell, (n,)."""
     count, spec = len(factors), robots.load(config.robot)
-    setup = EnvConfig(config.robot, config.sim, count, config.threads, seed=config.seed + seed)
+    setup = EnvConfig(config.robot, config.sim, count, config.threads, config.is_fine, seed=config.seed + seed)
     setup.commands, setup.stall_s = CommandConfig(period=config.command_period), 0.0
     world = TerrainWorld(setup.terrain.seed, tuple(kind for kind in KINDS if kind in {t.kind for t in terrains}))
     env = QuadrupedEnv(setup, spec, backends.make(setup, spec, world))
@@ -197,6 +204,7 @@ def _header(config: CollectConfig, robot: int, terrain: int, factors: np.ndarray
         },
         "seconds": config.seconds,
         "exploration": config.exploration,
+        "fine": config.is_fine,
         "seed": config.seed,
         "policy_sha256": digest,
     }

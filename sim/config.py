@@ -118,6 +118,7 @@ class EnvConfig:
     sim: Literal["mujoco", "mujoco_warp", "isaacgym"] = "mujoco"  # see docs/simulators.md
     num_envs: int = 1024
     threads: int = 0  # physics threads of `mujoco`, 0 for every core
+    fine: bool = False  # physics of `mujoco`: right rather than fast, less than half as fast
     device: str = "auto"  # of `mujoco_warp` and `isaacgym`: "cpu", "cuda:0"; "auto" takes a GPU where there is one
     contacts: int = 0  # places for contacts in `mujoco_warp`, a robot on average; 0 sizes them from a trial
     constraints: int = 0  # places for constraints in `mujoco_warp`, each robot; 0 sizes them from a trial
@@ -139,6 +140,8 @@ class EnvConfig:
 
     def check(self) -> None:
         """Raise a ValueError if a value cannot be."""
+        if self.fine and self.sim != "mujoco":
+            raise ValueError(f"env.fine: {self.sim} has physics of its own; leave it out, or take --env.sim mujoco")
         for name, weight in vars(self.rewards).items():
             if not math.isfinite(weight):
                 raise ValueError(f"env.rewards.{name.replace('_', '-')} {weight}: give a number, 0 for none")

@@ -32,12 +32,16 @@ class MujocoSimulator:
         world: the terrain.
         num_envs: number of simulations.
         threads: physics threads; 0 takes every core.
+        fine: right physics rather than fast, see `sim.scene.training_model`.
     """
 
-    def __init__(self, spec: RobotSpec, world: TerrainWorld, num_envs: int, threads: int = 0) -> None:
+    def __init__(
+        self, spec: RobotSpec, world: TerrainWorld, num_envs: int, threads: int = 0, fine: bool = False
+    ) -> None:
         self.spec, self.world, self.num_envs = spec, world, num_envs
         self.control_dt, self.device = spec.control_dt, torch.device("cpu")
-        self.model = scene.training_model(spec, world)
+        self.model = scene.training_model(spec, world, fine)
+        self._steps = scene.FINE_STEPS if fine else scene.CONTROL_STEPS
         self.batch = Batch(self.model, num_envs, threads)
         self._bind()
         self._expand()
@@ -72,7 +76,7 @@ class MujocoSimulator:
         """Hold the joint targets (n, 12), rad, for one control period."""
         self._ctrl[:] = targets.numpy()
         try:
-            self.batch.step(nstep=scene.CONTROL_STEPS)
+            self.batch.step(nstep=self._steps)
         except SimulationError:
             pass  # the simulations that raised are named in `batch.status`
         warnings = self._count_warnings()

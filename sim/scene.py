@@ -13,6 +13,8 @@ from sim.shapes import TILE, Box
 from sim.terrain import KINDS, LEVELS, TerrainWorld, tile_center
 
 CONTROL_STEPS = 4  # physics steps of 5 ms in a control period of 20 ms
+FINE_STEPS = 10  # of 2 ms, where physics is to be right rather than fast
+FIRM = 10.0  # ratio of the stiffness of friction to that of contact: feet do not creep
 MAX_LATENCY = 0.03  # s, what the command history can hold
 BURIED = 50.0  # m below the ground
 
@@ -99,8 +101,8 @@ def _assets(fields: dict[str, np.ndarray]) -> str:
     return grid
 
 
-def _servos(spec: RobotSpec) -> str:
-    history = round(MAX_LATENCY / (spec.control_dt / CONTROL_STEPS)) + 2
+def _servos(spec: RobotSpec, step: float) -> str:
+    history = round(MAX_LATENCY / step) + 2
     return "\n".join(
         f'<position name="{joint}" joint="{joint}" kp="{spec.kp:.9g}" kv="{spec.kd:.9g}" '
         f'forcerange="-{limit:.9g} {limit:.9g}" delay="0" nsample="{history}"/>'
@@ -129,14 +131,17 @@ def _compile(option: str, assets: str, ground: str, spec: RobotSpec, actuators: 
     return mujoco.MjModel.from_xml_string(xml)
 
 
-def training_model(spec: RobotSpec, world: TerrainWorld) -> mujoco.MjModel:
-    """Return the training model: 5 ms steps, pyramidal friction, servos with a command delay, boxes for one tile."""
-    step = spec.control_dt / CONTROL_STEPS
-    option = (
-        f'<option timestep="{step:.9g}" integrator="implicitfast" solver="Newton" iterations="10" cone="pyramidal"/>'
-    )
+def training_model(spec: RobotSpec, world: TerrainWorld, fine: bool = False) -> mujoco.MjModel:
+    """Return the training model: servos with a command delay, boxes for one tile.
+
+    Fast physics has steps of 5 ms and pyramidal friction, under which standing feet creep; fine physics has 2 ms and
+    elliptic friction as firm as the field robot's.
+    """
+    step = spec.control_dt / (FINE_STEPS if fine else CONTROL_STEPS)
+    friction = f'cone="elliptic" impratio="{FIRM:g}"' if fine else 'cone="pyramidal"'
+    option = f'<option timestep="{step:.9g}" integrator="implicitfast" solver="Newton" iterations="10" {friction}/>'
     ground = PLANE + _fields(world) + _slots(world)
-    model = _compile(option, _assets(world.fields), ground, spec, _servos(spec))
+    model = _compile(option, _assets(world.fields), ground, spec, _servos(spec, step))
     heights = [(values / values.max()).ravel() for values in world.fields.values()]
     model.hfield_data[:] = np.concatenate([np.zeros(0), *heights])
     return model
@@ -145,6 +150,7 @@ def training_model(spec: RobotSpec, world: TerrainWorld) -> mujoco.MjModel:
 def field_model(spec: RobotSpec, boxes: list[Box], timestep: float = 0.001) -> mujoco.MjModel:
     """Return the field model: 1 ms steps, elliptic friction, plain torque motors; what it stands on is `boxes`."""
     option = (
-        f'<option timestep="{timestep:.9g}" integrator="implicitfast" solver="Newton" cone="elliptic" impratio="10"/>'
+        f'<option timestep="{timestep:.9g}" integrator="implicitfast" solver="Newton" cone="elliptic" '
+        f'impratio="{FIRM:g}"/>'
     )
     return _compile(option, _assets({}), PLANE + "\n".join(_box(box) for box in boxes), spec, _motors(spec))

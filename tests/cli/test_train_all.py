@@ -35,8 +35,7 @@ def stages(monkeypatch):
 def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     train_all.main(["--out", str(tmp_path), "--robot", "go2", "--samples", "200", "--base-samples", "100"])
     assert [" ".join(words[:2]) for words in stages] == [
-        *("train policy", "export --checkpoint", "collect --policy", "train dynamics"),
-        "train policy",
+        *("train policy", "train policy", "train policy", "export --checkpoint", "collect --policy", "train dynamics"),
         *("train policy", "train policy", "export --checkpoint") * 2,
     ]
     made = {path.name for path in (tmp_path / "models").iterdir()}
@@ -44,11 +43,11 @@ def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     assert all("go2" in words for words in stages if words[:2] != ["train", "dynamics"])
     trained = [words for words in stages if "--init" in words]
     starts = [Path(words[words.index("--init") + 1]).parent.name for words in trained]
-    assert starts == ["base", "start", "vanilla", "start", "multi"], "both modes go on from the same policy"
-    assert ["--bank" in words for words in trained] == [False, True, True, True, True], "with the same robots"
+    assert starts == ["base", "start", "start", "vanilla", "start", "multi"], "both modes go on from the same policy"
+    assert ["--bank" in words for words in trained] == [False, False, True, True, True, True], "with the same robots"
     little = ["--action-std" in words and "--ppo.quiet-share" in words for words in trained]
-    assert little == [False, False, True, False, True]
-    assert len({words[words.index("--samples") + 1] for words in (trained[1], trained[3])}) == 1
+    assert little == [False, True, False, True, False, True]
+    assert len({words[words.index("--samples") + 1] for words in (trained[2], trained[4])}) == 1
 
 
 def test_finished_stages_are_kept(stages, tmp_path):

@@ -58,7 +58,9 @@ def test_finished_tasks_are_kept(config):
     assert files[2].exists() and all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
-@pytest.mark.parametrize("changes", [{"seed": 2}, {"exploration": 0.0}, {"seconds": 0.6}, {"num_robots": 4}])
+@pytest.mark.parametrize(
+    "changes", [{"seed": 2}, {"exploration": 0.0}, {"fine": False}, {"seconds": 0.6}, {"num_robots": 4}]
+)
 def test_a_folder_of_other_settings_is_not_added_to(config, changes):
     list(collect(config, still))
     (config.out / "task_00001.safetensors").unlink()

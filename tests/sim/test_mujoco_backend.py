@@ -30,9 +30,9 @@ def set_factors(sim, factors):
     sim.set_factors(torch.ones(len(factors), dtype=torch.bool), values, nuisances)
 
 
-def simulator(factors, at=None):
+def simulator(factors, at=None, fine=False):
     """Return a simulator of robots that stand in the default pose, with the given factors, on flat ground or `at`."""
-    sim = MujocoSimulator(SPEC, WORLD, len(factors), threads=1)
+    sim = MujocoSimulator(SPEC, WORLD, len(factors), 1, fine)
     set_factors(sim, factors)
     place(sim, np.tile(tile_center("flat", 0), (len(factors), 1)) if at is None else at)
     return sim
@@ -43,6 +43,15 @@ def stand(sim, steps=100):
     for _ in range(steps):
         sim.step(target)
     return sim
+
+
+def test_standing_feet_creep_under_fast_physics_only():
+    drift = []
+    for fine in (False, True):
+        sim = stand(simulator([RobotFactors()], [np.add(tile_center("slope", 3)[:2], (1.5, 0.0))], fine))
+        before = sim.foot_position.clone()
+        drift.append(float((stand(sim).foot_position - before)[:, :, :2].norm(dim=2).max()))
+    assert drift[1] < 0.2 * drift[0]
 
 
 def test_factors_act_on_the_robot_that_has_them():
