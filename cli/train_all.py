@@ -15,7 +15,9 @@ from typing import Any
 from cli.drivers import RobotName
 
 SETTINGS = "settings.json"
-LAST_STD, LAST_QUIET = 0.15, 0.6  # of the actions in the last stretch, and share of the time without exploration
+USUAL = ("--env.nuisances.preset", "usual")
+LITTLE = ("--action-std", 0.15, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.6)  # exploration, as a robot will act
+FLAT = ("--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)  # where a robot calibrates
 
 
 @dataclass
@@ -26,10 +28,12 @@ class AllConfig:
         robot: which robot.
         out: folder for all stages, runs/<robot>_all by default; its `models` gets what a robot needs. Other settings
             need another folder.
-        base_samples: environment steps of the base policy, which collects the data and calibrates in the field, in the
-            narrow ranges: a gait that bears everything tells less of the robot.
+        base_samples: environment steps of the base policy, in the narrow ranges.
         samples: environment steps in the wide ranges, from the base policy on, that all policies share.
-        mode_samples: environment steps of each policy after that, with and without contexts, with the same robots.
+        calibration_samples: environment steps of the policy that collects the data and calibrates in the field, after
+            that, half of them on flat ground.
+        mode_samples: environment steps of each other policy after that, with and without contexts, with the same
+            robots.
         last_samples: environment steps of each one's last stretch, with little exploration, as a robot will act.
         num_robots: conditions in the dataset.
         seed: of every stage.
@@ -39,6 +43,7 @@ class AllConfig:
     out: Path | None = None
     base_samples: float = 18e6
     samples: float = 16e6
+    calibration_samples: float = 4e6
     mode_samples: float = 8e6
     last_samples: float = 5e6
     num_robots: int = 160
@@ -58,7 +63,9 @@ def main(arguments: Sequence[str]) -> None:
     _keep_settings(config, out)
     made, data, learned = out / "models", out / "data", out / "dynamics"
     base = _policy(config, out / "base", config.base_samples, "--env.factors", "narrow")
-    _export(config, base, made / "calibration.onnx")
+    start = _policy(config, out / "start", config.samples, "--init", base, *USUAL)
+    walks = _policy(config, out / "calibration", config.calibration_samples, "--init", start, *USUAL, *LITTLE, *FLAT)
+    _export(config, walks, made / "calibration.onnx")
     seed = ("--seed", config.seed)
     robots = ("--num-robots", config.num_robots, *_robot(config))
     _dmcm("collect", "--policy", made / "calibration.onnx", "--out", data, *robots, *seed)
@@ -66,7 +73,6 @@ def main(arguments: Sequence[str]) -> None:
     _once(learned / "dynamics.onnx", "train", "dynamics", "--dataset", data, "--output", learned, *seed, *go_on)
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
-    start = _policy(config, out / "start", config.samples, "--init", base)
     bank = ("--bank", made / "bank.safetensors")
     _mode(config, out, "vanilla", start, bank)
     _mode(config, out, "multi", start, bank, "--env.context-dropout", 0.5)
@@ -104,10 +110,9 @@ def _shown(value: object) -> str:
 
 def _mode(config: AllConfig, out: Path, mode: str, start: Path, bank: tuple[str, Path], *more: object) -> None:
     """Train a policy of a mode from the shared start, and export it."""
-    learns = ("--mode", mode, *bank, *more)
+    learns = ("--mode", mode, *bank, *more, *USUAL)
     first = _policy(config, out / mode, config.mode_samples, *learns, "--init", start)
-    little = ("--action-std", LAST_STD, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", LAST_QUIET)
-    last = _policy(config, out / f"{mode}_last", config.last_samples, *learns, "--init", first, *little)
+    last = _policy(config, out / f"{mode}_last", config.last_samples, *learns, "--init", first, *LITTLE)
     sees = ("--mode", mode, *bank) if mode != "vanilla" else ()
     _export(config, last, out / "models" / f"{mode}.onnx", *sees)
 
