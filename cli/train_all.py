@@ -15,9 +15,8 @@ from typing import Any
 from cli.drivers import RobotName
 
 SETTINGS = "settings.json"
-USUAL = ("--env.nuisances.preset", "usual")
 LITTLE = ("--action-std", 0.15, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.6)  # exploration, as a robot will act
-FLAT = ("--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)  # where a robot calibrates
+LEVEL = ("--env.nuisances.preset", "usual", "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
 
 
 @dataclass
@@ -63,8 +62,8 @@ def main(arguments: Sequence[str]) -> None:
     _keep_settings(config, out)
     made, data, learned = out / "models", out / "data", out / "dynamics"
     base = _policy(config, out / "base", config.base_samples, "--env.factors", "narrow")
-    start = _policy(config, out / "start", config.samples, "--init", base, *USUAL)
-    walks = _policy(config, out / "calibration", config.calibration_samples, "--init", start, *USUAL, *LITTLE, *FLAT)
+    start = _policy(config, out / "start", config.samples, "--init", base)
+    walks = _policy(config, out / "calibration", config.calibration_samples, "--init", start, *LITTLE, *LEVEL)
     _export(config, walks, made / "calibration.onnx")
     seed = ("--seed", config.seed)
     robots = ("--num-robots", config.num_robots, *_robot(config))
@@ -110,7 +109,7 @@ def _shown(value: object) -> str:
 
 def _mode(config: AllConfig, out: Path, mode: str, start: Path, bank: tuple[str, Path], *more: object) -> None:
     """Train a policy of a mode from the shared start, and export it."""
-    learns = ("--mode", mode, *bank, *more, *USUAL)
+    learns = ("--mode", mode, *bank, *more)
     first = _policy(config, out / mode, config.mode_samples, *learns, "--init", start)
     last = _policy(config, out / f"{mode}_last", config.last_samples, *learns, "--init", first, *LITTLE)
     sees = ("--mode", mode, *bank) if mode != "vanilla" else ()
