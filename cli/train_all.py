@@ -16,7 +16,7 @@ from cli.drivers import RobotName
 
 SETTINGS = "settings.json"
 LITTLE = ("--action-std", 0.15, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.6)  # exploration, as a robot will act
-LEVEL = ("--env.nuisances.preset", "usual", "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
+GROUND = ("--env.nuisances.preset", "usual", "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
 
 
 @dataclass
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
     made, data, learned = out / "models", out / "data", out / "dynamics"
     base = _policy(config, out / "base", config.base_samples, "--env.factors", "narrow")
     start = _policy(config, out / "start", config.samples, "--init", base)
-    walks = _policy(config, out / "calibration", config.calibration_samples, "--init", start, *LITTLE, *LEVEL)
+    walks = _policy(config, out / "calibration", config.calibration_samples, "--init", start, *LITTLE, *GROUND)
     _export(config, walks, made / "calibration.onnx")
     seed = ("--seed", config.seed)
     robots = ("--num-robots", config.num_robots, *_robot(config))

@@ -204,7 +204,7 @@ def _header(config: CollectConfig, robot: int, terrain: int, factors: np.ndarray
         },
         "seconds": config.seconds,
         "exploration": config.exploration,
-        "fine": config.is_fine,
+        "physics": "fine" if config.is_fine else "fast",
         "seed": config.seed,
         "policy_sha256": digest,
     }

@@ -94,6 +94,7 @@ def test_a_resumed_run_goes_on_as_it_was_configured(trained, tmp_path, monkeypat
         ("--env.episode-length-s 0", "env.episode-length-s 0"),
         ("--env.terrain.start-level -1", "env.terrain.start-level -1: give 0 or more"),
         ("--env.rewards.progress nan", "env.rewards.progress nan: give a number, 0 for none"),
+        ("--env.fine --env.sim mujoco_warp", "env.fine: mujoco_warp has physics of its own"),
         ("--ppo.num-mini-batches 0", "--ppo.num-mini-batches"),
     ],
 )

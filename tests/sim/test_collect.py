@@ -65,7 +65,7 @@ def test_a_folder_of_other_settings_is_not_added_to(config, changes):
     list(collect(config, still))
     (config.out / "task_00001.safetensors").unlink()
     before = {path.name for path in config.out.iterdir()}
-    differ = {"num_robots": "robot_id|terrain_id|robot_factors"}.get(*changes, next(iter(changes)))
+    differ = {"num_robots": "robot_id|terrain_id|robot_factors", "fine": "physics"}.get(*changes, next(iter(changes)))
     with pytest.raises(ValueError, match=rf"was collected with another .*({differ}).*: give another --out"):
         list(collect(dataclasses.replace(config, **changes), still))
     assert {path.name for path in config.out.iterdir()} == before
