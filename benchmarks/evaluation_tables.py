@@ -275,8 +275,6 @@ FROM_RESULTS = {
             "ood_beyond_control",
             "ood_narrow",
             "ood_go2",
-            "ood_go2_calibrated",
-            "ood_go2_calibrated_7",
             "ood_omni",
         ),
         with_verdict,

@@ -82,4 +82,8 @@ def field(figures: dict[str, Any]) -> str:
     )
 
 
-FROM_RESULTS = {"motion": motion, "motion_tuning": motion, "sysid": sysid, "field": field}
+FROM_RESULTS = {
+    **dict.fromkeys(("motion", "motion_tuning", "motion_go2", "motion_go2_fast", "motion_go2_before"), motion),
+    "sysid": sysid,
+    "field": field,
+}
