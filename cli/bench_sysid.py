@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from cli.drivers import RobotName
 from cli.record import check_output, write_figures
 
 
@@ -31,7 +30,7 @@ class SysidBenchConfig:
         json: file for the figures.
     """
 
-    robot: RobotName = "go1"
+    robot: Literal["go1"] = "go1"
     motion: str = "shipped"
     robots: int = 24
     seed: int = 2000
