@@ -46,6 +46,8 @@ def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     assert starts == ["base", "start", "start", "vanilla", "start", "multi"], "both modes go on from the same policy"
     assert ["--bank" in words for words in trained] == [False, False, True, True, True, True], "with the same robots"
     little = ["--action-std" in words and "--ppo.quiet-share" in words for words in trained]
+    varied = ["--env.nuisances.preset" in words for words in trained]
+    assert varied == [False, True, False, False, False, False], "only the policy that calibrates"
     assert little == [False, True, False, True, False, True]
     assert len({words[words.index("--samples") + 1] for words in (trained[2], trained[4])}) == 1
 
