@@ -1,8 +1,8 @@
 """The simulated field robot: what stands in for the real one, and is not the training simulator.
 
-Beyond the robot factors it has what training never sees: 1 ms steps, motors that lag and weaken with speed, stiction and
-viscous friction, a delay of its own, link masses that are off, and sensors with noise and bias; and elliptic friction,
-which only data for the dynamics model has as well.
+Beyond the robot factors it has what training never sees: 1 ms steps, motors that lag and weaken with speed, stiction
+and viscous friction, a delay of its own, link masses that are off, and sensors with noise and bias;
+and elliptic friction, which only data for the dynamics model has as well.
 It satisfies `deploy`'s `RobotDriver` without importing it.
 """
 
