@@ -18,6 +18,7 @@ ACTOR_GROUPS: dict[str, list[str]] = {
     "multi": ["proprioception", "robot_context", "terrain_context"],
     "oracle": ["proprioception", "robot_context", "terrain_context"],
 }
+SEES_CONTEXTS = tuple(mode for mode, groups in ACTOR_GROUPS.items() if "robot_context" in groups)
 
 
 def inputs(mode: Mode, width: int, contexts: tuple[int, int] | None) -> dict[str, int] | None:

@@ -15,6 +15,7 @@ import torch
 from rsl_rl.runners import OnPolicyRunner
 
 from policy import checkpoint, distributed, warm_start
+from policy.modes import SEES_CONTEXTS
 from policy.monitor import Monitor, Snapshot
 from sim.env import ContextTable, QuadrupedEnv
 
@@ -185,17 +186,21 @@ class Runner(OnPolicyRunner):
     def start_from(self, path: Path, contexts: ContextTable | None, action_std: float | None = None) -> None:
         """Take over another policy's networks; inputs that it did not have start at zero weight.
 
-        Of an exported policy only the actor is there: the critic learns alone for the first iterations.
+        Contexts of another kind or of another dynamics model mean nothing here: it is taken over as one that was told
+        their mean. Of an exported policy only the actor is there: the critic learns alone for the first iterations.
 
         Args:
-            path: checkpoint or ONNX file of a policy that sees proprioception only, or the same inputs.
+            path: checkpoint or ONNX file of a policy that sees one frame, with or without contexts, or the same inputs.
             contexts: the contexts that this policy sees besides, which normalise the new inputs.
             action_std: spread of the actions to explore with; None keeps the checkpoint's.
         """
         state = warm_start.read(path)
         actor, wanted = state["actor_state_dict"], self.alg.get_policy().state_dict()
         inputs, needed = actor["mlp.0.weight"].shape[1], wanted["mlp.0.weight"].shape[1]
-        if inputs != needed:
+        told = [state["metadata"].get(name) for name in ("mode", "dynamics_digest")]
+        if told[0] in SEES_CONTEXTS and told != [self._metadata["mode"], self._metadata["dynamics_digest"]]:
+            warm_start.forget_contexts(actor)
+        if actor["mlp.0.weight"].shape[1] != needed:
             warm_start.widen(actor, self.cfg["obs_groups"]["actor"], self.env.cfg.history, contexts)
         if actor["mlp.0.weight"].shape[1] != needed:
             raise ValueError(f"{path} takes {inputs} inputs, this policy {needed}: give its --mode and --bank")

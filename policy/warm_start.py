@@ -18,7 +18,7 @@ EPSILON = 1e-2  # rsl_rl's EmpiricalNormalization
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what `Runner.start_from` takes over: all of a checkpoint, or the "actor_state_dict" of an ONNX file.
+    """Return what `Runner.start_from` takes over: all of a checkpoint, or actor and metadata of an ONNX file.
 
     An ONNX file from `dmcm export` has neither critic nor exploration noise nor terrain levels.
 
@@ -26,10 +26,13 @@ def read(path: Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is neither a checkpoint nor an exported policy.
     """
-    return {"actor_state_dict": _actor(path)} if path.suffix == ".onnx" else checkpoint.read(path)
+    if path.suffix == ".onnx":
+        return _exported(path)
+    state = checkpoint.read(path)
+    return {**state, "metadata": checkpoint.metadata(path, state)}
 
 
-def _actor(path: Path) -> dict[str, torch.Tensor]:
+def _exported(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no policy at {path}: give a model_<samples>.pt of a run, or an exported policy")
     try:
@@ -45,7 +48,8 @@ def _actor(path: Path) -> dict[str, torch.Tensor]:
     except Exception as problem:  # onnx raises errors of many kinds for a damaged file
         raise ValueError(f"{path} is not a policy that `dmcm export` wrote from a checkpoint, or damaged") from problem
     normalizer = {"_mean": mean, "_std": std, "_var": std.square(), "count": count}
-    return {**state, **{f"obs_normalizer.{name}": value for name, value in normalizer.items()}}
+    actor = {**state, **{f"obs_normalizer.{name}": value for name, value in normalizer.items()}}
+    return {"actor_state_dict": actor, "metadata": metadata}
 
 
 def _normalizer(model: onnx.ModelProto, weights: dict[str, torch.Tensor]):
@@ -53,6 +57,12 @@ def _normalizer(model: onnx.ModelProto, weights: dict[str, torch.Tensor]):
     yield from (
         weights[node.input[1]] for node in model.graph.node if node.op_type == "Div" and node.input[1] in weights
     )
+
+
+def forget_contexts(actor: dict[str, torch.Tensor]) -> None:
+    """Take from an actor all inputs but a frame, as if it were told the mean of what it was told in training."""
+    for name in ("mlp.0.weight", "obs_normalizer._mean", "obs_normalizer._std", "obs_normalizer._var"):
+        actor[name] = actor[name][:, :FRAME]
 
 
 def widen(actor: dict[str, torch.Tensor], groups: list[str], history: int, contexts: ContextTable | None) -> None:

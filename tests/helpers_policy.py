@@ -18,7 +18,7 @@ def config(folder, samples=2 * 24 * 8, **changes):
     return PolicyConfig(run=folder, samples=samples, torch_threads=1, env=EnvConfig(num_envs=8, threads=1), **changes)
 
 
-def make_bank(path, robot="go1", terrains=TERRAINS, ranges=WIDE, single=False):
+def make_bank(path, robot="go1", terrains=TERRAINS, ranges=WIDE, single=False, digest="0123456789abcdef"):
     size = 16 if single else 8
     rng = np.random.default_rng(0)
     meta = {
@@ -26,7 +26,7 @@ def make_bank(path, robot="go1", terrains=TERRAINS, ranges=WIDE, single=False):
         "kind": "bank",
         "robot": robot,
         "robot_digest": SPEC.digest(),
-        "dynamics_digest": "0123456789abcdef",
+        "dynamics_digest": digest,
         "factor_names": list(FACTOR_NAMES),
         "factor_units": [FACTOR_UNITS[n] for n in FACTOR_NAMES],
         "terrains": terrains,

@@ -14,6 +14,7 @@ import robots
 from policy import checkpoint, inference
 from policy.contexts import load_table
 from policy.export import ExportConfig, export
+from policy.modes import FRAME
 from policy.train import make_env, make_runner, newest_checkpoint, run
 from sim.terrain import KINDS
 from tests.helpers_policy import SPEC, config, make_bank
@@ -166,11 +167,58 @@ def test_a_last_stretch_explores_as_little_as_it_is_told(trained, tmp_path):
         run(config(tmp_path / "none", action_std=0.15))
 
 
-def test_a_start_from_a_policy_that_sees_more_is_refused(trained, tmp_path):
+def told_mean(run_folder, bank):
+    """Return a multi policy's checkpoint with weights at its contexts, and what it does where it is told their mean."""
+    run(config(run_folder, mode="multi", bank=bank))
+    path = newest_checkpoint(run_folder)
+    state = torch.load(path, weights_only=True)
+    actor = state["actor_state_dict"]
+    actor["mlp.0.weight"][:, FRAME:] = torch.randn_like(actor["mlp.0.weight"][:, FRAME:])
+    torch.save(state, path)
+    setup = config(run_folder, mode="multi", bank=bank)
+    teacher = make_runner(setup, make_env(setup.env, load_table(bank, SPEC)))
+    teacher.load(str(path))
+
+    def act(obs):
+        robot, terrain = actor["obs_normalizer._mean"][0, FRAME:].tensor_split(2)
+        count = len(obs["proprioception"])
+        told = obs.clone()
+        told["robot_context"], told["terrain_context"] = robot.repeat(count, 1), terrain.repeat(count, 1)
+        return teacher.alg.get_policy()(told)
+
+    return path, act
+
+
+@pytest.mark.parametrize("exported", [False, True], ids=["checkpoint", "onnx"])
+@pytest.mark.parametrize("mode", ["vanilla", "multi"])
+def test_contexts_that_mean_nothing_here_are_taken_as_their_mean(tmp_path, mode, exported):
+    old, new = make_bank(tmp_path / "old.safetensors"), make_bank(tmp_path / "new.safetensors", digest="other")
+    source, act = told_mean(tmp_path / "source", old)
+    if exported:
+        export(ExportConfig(source, source := tmp_path / "multi.onnx", bank=old))
+    setup = config(tmp_path / "go_on", mode=mode, bank=new if mode == "multi" else None)
+    env = make_env(setup.env, load_table(new, SPEC))
+    runner = make_runner(setup, env)
+    runner.start_from(source, env.contexts)
+    obs = env.get_observations()
+    torch.testing.assert_close(runner.alg.get_policy()(obs), act(obs), rtol=1e-4, atol=1e-4)
+
+
+def test_contexts_of_the_same_bank_are_kept(tmp_path):
     bank = make_bank(tmp_path / "bank.safetensors")
-    run(config(tmp_path / "multi", mode="multi", bank=bank, init=newest_checkpoint(trained)))
-    with pytest.raises(ValueError, match="give its --mode and --bank"):
-        run(config(tmp_path / "less", init=newest_checkpoint(tmp_path / "multi")))
+    source, _ = told_mean(tmp_path / "source", bank)
+    setup = config(tmp_path / "go_on", mode="multi", bank=bank)
+    env = make_env(setup.env, load_table(bank, SPEC))
+    runner = make_runner(setup, env)
+    runner.start_from(source, env.contexts)
+    kept = torch.load(source, weights_only=True)["actor_state_dict"]["mlp.0.weight"]
+    assert torch.equal(runner.alg.get_policy().state_dict()["mlp.0.weight"], kept)
+
+
+def test_a_start_from_a_policy_of_more_frames_is_refused(trained, tmp_path):
+    run(config(tmp_path / "history", mode="history", history=4, init=newest_checkpoint(trained)))
+    with pytest.raises(ValueError, match="takes 180 inputs, this policy 45"):
+        run(config(tmp_path / "less", init=newest_checkpoint(tmp_path / "history")))
 
 
 @pytest.mark.parametrize("mode", ["vanilla", "multi"])
