@@ -205,7 +205,7 @@ def robot_context(way: Way, bank: ContextBank, found: dict[str, Any], number: in
     else:
         values = bank.nominal_robot
     corrected = found["gains"][way.learner] if way.gains == "corrected" else (1.0, 1.0)
-    return RobotContext(values, bank.dynamics_digest, gains=Gains(*compensated.get("gains", corrected)))
+    return RobotContext(values, bank.dynamics_digest, gains=Gains.from_row(compensated.get("gains", corrected)))
 
 
 def run_round(job: Job) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from calibration.read import read
 from calibration.resample import resample, samples
 from deploy.calibration_motion import SECONDS
 from deploy.context import load_bank
+from deploy.gains import Gains
 from robots.spec import RobotSpec
 from sim.field import FieldRobot
 
@@ -52,7 +53,7 @@ def calibrate(job: Calibration) -> dict[str, Any]:
     """Return what a robot's calibration gives; a sentence stands where something was refused.
 
     `fault` is "" if the plain walk did not end early; by learner there are its `contexts` by seconds, the `readings` of
-    the probes after the longest walk, the factors on the `gains` (kp, kd) that make up for them, and what the
+    the probes after the longest walk, the factors on the `gains` that make up for them (`Gains.row`), and what the
     `compensated` field routine gives: `gains` and `context`.
     """
     spec = robots.load(job.robot)
@@ -72,7 +73,7 @@ def _compensated(job: Calibration, spec: RobotSpec, models: Path) -> dict[str, A
             made = find(log, spec.name, models, command="evaluate").context
         except ValueError as refused:
             return str(refused).replace(folder, "")
-    return {"gains": list(made["gains"].values()), "context": [round(value, 6) for value in made["robot_context"]]}
+    return {"gains": Gains(**made["gains"]).row(), "context": [round(value, 6) for value in made["robot_context"]]}
 
 
 def _plain(job: Calibration, spec: RobotSpec, found: dict[str, Any]) -> None:
@@ -101,8 +102,7 @@ def _adapt(models: Path, spec: RobotSpec, ticks: Any, seconds: float, found: dic
         return str(refused)
     found["readings"][learner] = {r.name: round(r.value, 4) for r in made.readings if r.known}
     try:
-        gains = compensation(made.readings)
-        found["gains"][learner] = [round(gains.kp, 4), round(gains.kd, 4)]
+        found["gains"][learner] = [round(factor, 4) for factor in compensation(made.readings).row()]
     except RefusedError as refused:
         found["gains"][learner] = str(refused)
     return [round(float(value), 6) for value in made.context]

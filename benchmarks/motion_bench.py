@@ -76,11 +76,9 @@ def examine(job: tuple[Walk, str, Path]) -> Found:
         return Found(walk, str(problem))
     rng = np.random.default_rng(walk.seed)
     off = ticks.effort * (1 + GAIN_ERROR * rng.standard_normal(12)) + NOISE * rng.standard_normal(ticks.effort.shape)
-    found = replace(found, readings=tuple(of_the_motors(reading, ticks.gains) for reading in found.readings))
+    found = replace(found, readings=of_the_motors(found.readings, ticks.gains))
     exact, rough = read_torques(ticks, spec), read_torques(replace(ticks, effort=off), spec)
-    return Found(
-        walk, "", found, *(tuple(of_the_motors(one, ticks.gains) for one in readings) for readings in (exact, rough))
-    )
+    return Found(walk, "", found, *(of_the_motors(direct, ticks.gains) for direct in (exact, rough)))
 
 
 def truth(factors: RobotFactors) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Gains that make up for the motors as they were read: kp and kd divided by what is left of them."""
+"""Gains that make up for the motors as they were read, leg by leg: kp and kd divided by what is left of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from calibration.adapt import Reading
 from calibration.errors import RefusedError
 from calibration.torques import Direct
 from deploy.gains import LEAST, MOST, Gains
+from robots.joints import LEGS
 
 KP, KD = "kp_strength", "kd_strength"
+PROBES = tuple(f"weak_leg_{leg.lower()}" for leg in LEGS)
+SHARES = tuple(f"leg_{leg.lower()}" for leg in LEGS)  # of the strongest, by the torques
 T = TypeVar("T", Reading, Direct)
 SURE = 0.25  # spread of a reading over parts of the walk, beyond which it is not believed
 LOWEST, HIGHEST = 0.3, 1.7  # strength that is believed
@@ -21,6 +26,7 @@ def compensation(readings: Sequence[Reading]) -> Gains:
     """Return the factors that make up for what was read of the motors, within LEAST and MOST.
 
     A damping that is not known stays as it is. A reading whose spread is not known is believed if a motor can have it.
+    Of few robots a given leg is weak, so that probes of legs are judged together: one that is known speaks for all.
 
     Raises:
         RefusedError: if the stiffness is not known, or a reading is too unsure, or is none that a motor can have.
@@ -28,24 +34,44 @@ def compensation(readings: Sequence[Reading]) -> Gains:
     known = {reading.name: reading for reading in readings if reading.known}
     if KP not in known:
         raise RefusedError(f"gains cannot be corrected: {KP} was not read; adapt without --compensate")
-    return Gains(_factor(known[KP]), _factor(known[KD]) if KD in known else 1.0)
+    kp, kd = _factor(known[KP]), _factor(known[KD]) if KD in known else 1.0
+    if not any(name in known for name in PROBES):
+        return Gains(kp, kd)
+    strength = np.array([_believed(reading) for reading in readings if reading.name in PROBES])
+    legs = np.clip(strength.mean() / strength, LEAST / min(kp, kd), MOST / max(kp, kd))
+    return Gains(kp, kd, tuple(legs.tolist()))
 
 
 def _factor(reading: Reading) -> float:
+    return min(MOST, max(LEAST, 1.0 / _believed(reading)))
+
+
+def _believed(reading: Reading) -> float:
     if not (LOWEST <= reading.value <= HIGHEST and (reading.spread is None or reading.spread <= SURE)):
         spread = "" if reading.spread is None else f" +- {reading.spread:.2f}"
         raise RefusedError(
             f"gains cannot be corrected: {reading.name} was read as {reading.value:.2f}{spread}; "
             "record the walk again, or adapt without --compensate"
         )
-    return min(MOST, max(LEAST, 1.0 / reading.value))
+    return reading.value
 
 
-def of_the_motors(reading: T, gains: Gains) -> T:
-    """Return a reading made under corrected gains as what it says of the motors alone."""
-    factor = {KP: gains.kp, KD: gains.kd}.get(reading.name, 1.0)
-    scaled = [name for name in ("value", "spread", "median_error") if getattr(reading, name, None) is not None]
-    return replace(reading, **{name: getattr(reading, name) / factor for name in scaled})
+def of_the_motors(readings: Sequence[T], gains: Gains) -> tuple[T, ...]:
+    """Return readings made under corrected gains as what they say of the motors alone."""
+    factors = {KP: 1.0 / gains.kp, KD: 1.0 / gains.kd}
+    for names in (PROBES, SHARES):
+        seen = np.array([reading.value for reading in readings if reading.name in names])
+        if len(seen):
+            alone = seen / gains.legs
+            strongest = alone.max() if names is SHARES else 1.0
+            factors |= dict(zip(names, alone / seen / strongest, strict=True))
+            factors |= {name: factors[name] * alone.mean() / seen.mean() for name in (KP, KD)}
+    return tuple(_scaled(reading, float(factors.get(reading.name, 1.0))) for reading in readings)
+
+
+def _scaled(reading: T, factor: float) -> T:
+    given = [name for name in ("value", "spread", "median_error") if getattr(reading, name, None) is not None]
+    return replace(reading, **{name: getattr(reading, name) * factor for name in given})
 
 
 def doubtful(readings: Sequence[Direct]) -> str:

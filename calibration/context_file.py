@@ -55,7 +55,7 @@ def as_dict(
         "dynamics_digest": dynamics_digest,
         "robot_context": _numbers(found.context if walks_with is None else walks_with),
         "found_context": _numbers(found.context),
-        "gains": asdict(gains),
+        "gains": {**asdict(gains), "legs": list(gains.legs)},
         "terrain": terrain,
         "uncertainty": _numbers(found.uncertainty),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

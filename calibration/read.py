@@ -14,6 +14,7 @@ import numpy as np
 
 from calibration.errors import RefusedError
 from calibration.mcap_metadata import is_truncated, read_metadata
+from deploy.gains import NOMINAL, Gains
 from robots.joints import permutation
 
 STORAGES = (".mcap", ".db3")
@@ -64,7 +65,7 @@ class RawLog:
         joints: `position` rad, `velocity` rad/s, `effort` N m (NaN where absent), all (n, 12).
         commands: `position`, joint targets (n, 12) rad.
         velocity_command: `command` (n, 3) m/s, m/s, rad/s, or None.
-        controller: `state`, n names, and `gains`, factors on kp and kd (n, 2), or None.
+        controller: `state`, n names, and `gains`, rows of `deploy.gains.Gains` (n, 6), or None.
         metadata: the writer's own record `dmcm`: robot, robot_digest, ...
     """
 
@@ -260,19 +261,19 @@ def _twist(messages: Sequence[Any]) -> dict[str, Any]:
 
 
 def _state(messages: Sequence[Any]) -> dict[str, Any]:
-    def told(text: str) -> tuple[str, tuple[float, float]]:
+    def told(text: str) -> tuple[str, Gains]:
         try:
             status = json.loads(text)
-            kp, kd = status.get("gains", (1.0, 1.0))
-            return str(status["state"]), (float(kp), float(kd))
+            return str(status["state"]), Gains.from_row(status.get("gains", NOMINAL.row()))
         except (ValueError, KeyError, TypeError, AttributeError):
-            return text, (1.0, 1.0)
+            return text, NOMINAL
 
-    def factors(message: Any) -> tuple[float, float]:
-        return getattr(message, "kp_factor", 1.0), getattr(message, "kd_factor", 1.0)
+    def factors(message: Any) -> Gains:
+        both = getattr(message, "kp_factor", 1.0), getattr(message, "kd_factor", 1.0)
+        return Gains.from_row([*both, *getattr(message, "leg_factors", ())])
 
     states = [told(m.data) if hasattr(m, "data") else (m.state, factors(m)) for m in messages]
-    return {"state": [state for state, _ in states], "gains": np.array([gains for _, gains in states])}
+    return {"state": [state for state, _ in states], "gains": np.array([gains.row() for _, gains in states])}
 
 
 def _joint_series(

@@ -234,7 +234,7 @@ def _walks(controller: Series | None, at: np.ndarray, moving: np.ndarray) -> tup
         for state in WALKING_STATES:
             if (there := now == state).any():
                 last = gains[there][-1]
-                return there & (gains == last).all(axis=1), state, Gains(*map(float, last))
+                return there & (gains == last).all(axis=1), state, Gains.from_row(last)
     return moving, "", NOMINAL
 
 

@@ -125,8 +125,8 @@ def find(
     except RefusedError as error:
         raise RefusedError(f"log {log}: {error}", checks) from error
     checks.append(_validated(found))
-    found = replace(found, readings=tuple(of_the_motors(reading, ticks.gains) for reading in found.readings))
-    torques = [of_the_motors(reading, ticks.gains) for reading in read_torques(ticks, spec)]
+    found = replace(found, readings=of_the_motors(found.readings, ticks.gains))
+    torques = list(of_the_motors(read_torques(ticks, spec), ticks.gains))
     if doubt := doubtful(torques):
         checks.append(Check("joint torques", quality.WARN, doubt))
         torques = []

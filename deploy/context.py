@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.fields import ArtifactError, Fields, read_bytes
-from deploy.gains import LEAST, MOST, NOMINAL, Gains
+from deploy.gains import ALIKE, LEAST, MOST, NOMINAL, ROUNDING, Gains
 from deploy.policy import OnnxPolicy
 from robots.seal import intact
 from robots.spec import RobotSpec
@@ -245,11 +245,15 @@ def _gains(fields: Fields) -> Gains:
     """Return the factors on the gains, those of the robot as it is where none are told."""
     if "gains" not in fields.data:
         return NOMINAL
-    found = Gains(fields.number("gains.kp"), fields.number("gains.kd"))
-    for name, factor in (("kp", found.kp), ("kd", found.kd)):
-        if not LEAST <= factor <= MOST:
+    kp, kd = fields.number("gains.kp"), fields.number("gains.kd")
+    legs = tuple(fields.array("gains.legs", (4,)).tolist()) if "legs" in fields.data["gains"] else ALIKE
+    found = Gains(kp, kd, legs)
+    of_legs = [factor for factors in (found.joint_kp, found.joint_kd) for factor in factors]
+    told = [("kp' is", kp), ("kd' is", kd), *(("legs' makes a factor of", factor) for factor in of_legs)]
+    for what, factor in told:
+        if not LEAST - ROUNDING <= factor <= MOST + ROUNDING:
             raise ContextError(
-                f"{fields.where}: field 'gains.{name}' is {factor:g}, allowed are {LEAST:g} to {MOST:g}; adapt again"
+                f"{fields.where}: field 'gains.{what} {factor:g}, allowed are {LEAST:g} to {MOST:g}; adapt again"
             )
     return found
 

@@ -121,7 +121,7 @@ class Controller:
         self.target, self.velocity = self._default.copy(), np.zeros(3)
         self._from = self.target
         self._path: JointPath | None = None
-        self._shares: list[float] = []
+        self._shares: list[np.ndarray] = []
         self.contexts = ActiveContexts(bank)
         self._before = self._wanted = self.calibration_gains = NOMINAL
         for policy in policies.values():
@@ -269,15 +269,15 @@ class Controller:
         poses = {**self._poses, "measured": measured}
         way = row.path_near if near and row.path_near else row.path
         start = measured if row.start == "measured" else self.target
-        self._shares = [share * self.contexts.gains.kp for _, _, share in way]
+        self._shares = [share * self.contexts.gains.joint_kp for _, _, share in way]
         return JointPath(start, [(poses[pose], seconds) for pose, seconds, _ in way], JOINT_SPEED)
 
-    def _share(self) -> float:
-        """Return the share of the torque limits that may be used now, of the torque that is commanded.
+    def _share(self) -> np.ndarray:
+        """Return the share of the torque limits that may be used now, of the torque that is commanded, (12,).
 
         Motors that need corrected gains give as much less than they are told as the gains are raised.
         """
-        return self.gains.kp if self._path is None else self._shares[self._path.way(self._elapsed)]
+        return self.gains.joint_kp if self._path is None else self._shares[self._path.way(self._elapsed)]
 
     # What the motors are told
 
@@ -330,7 +330,7 @@ class Controller:
         if row.motion == "policy" and self.runner is not None:
             policy = self.runner.policy
             gains = self.gains
-            return _to(self._interpolated(), row.kp * gains.kp * policy.kp, row.kd * gains.kd * policy.kd)
+            return _to(self._interpolated(), row.kp * gains.joint_kp * policy.kp, row.kd * gains.joint_kd * policy.kd)
         return _to(self.target, ramp * row.kp * self._gains[0], row.kd * self._gains[1])
 
     def _interpolated(self) -> np.ndarray:
@@ -356,7 +356,7 @@ class Controller:
                 "context": self.contexts.robot_source,
                 "context_warning": self.contexts.warning,
                 "terrain": self.contexts.terrain_name,
-                "gains": [self.gains.kp, self.gains.kd],
+                "gains": self.gains.row(),
             }
         )
 

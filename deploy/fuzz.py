@@ -126,14 +126,16 @@ def fuzz(controller: Controller, ticks: int, seed: int = 0) -> FuzzReport:
             command = controller.step(fuzzer.state(row.motion == "policy", controller.target), operator)
             reading, now = controller.supervisor.reading, STATES[controller.state]
             powered = now.kp > 0
-            share = max(controller.gains.kp, controller.contexts.gains.kp) if powered else 1.0
+            share = np.maximum(controller.gains.joint_kp, controller.contexts.gains.joint_kp) if powered else 1.0
             report.outside += not within_limits(command, reading, controller.spec, powered, share)
             report.states[controller.state] += 1
     report.trips = controller.trips
     return report
 
 
-def within_limits(command: JointCommand, reading: Reading, spec: RobotSpec, powered: bool, share: float = 1.0) -> bool:
+def within_limits(
+    command: JointCommand, reading: Reading, spec: RobotSpec, powered: bool, share: float | np.ndarray = 1.0
+) -> bool:
     """Return whether a command is finite, within joint and torque limits, and stiff only where it may be.
 
     Args:
@@ -141,7 +143,7 @@ def within_limits(command: JointCommand, reading: Reading, spec: RobotSpec, powe
         reading: what was measured last and could be believed.
         spec: the robot.
         powered: whether position control is allowed now.
-        share: of the torque limits, that may be asked for.
+        share: of the torque limits, that may be asked for, (12,) or one for all.
     """
     lower, upper = spec.position_limits
     parts: Sequence[np.ndarray] = (command.position, command.velocity, command.torque, command.kp, command.kd)

@@ -67,7 +67,7 @@ class Supervisor:
         most = RUNAWAY * limit
         return None if size <= most else f"policy output {size:.1f} is beyond its limit of {most:g}"
 
-    def limit(self, command: JointCommand, share: float = 1.0) -> int:
+    def limit(self, command: JointCommand, share: float | np.ndarray = 1.0) -> int:
         """Bring a command within the limits, in place, given the last state that was checked.
 
         Targets move no faster than the slew limit and end within the joint limits, and
@@ -77,7 +77,8 @@ class Supervisor:
 
         Args:
             command: what should be sent.
-            share: of the torque limits, that may be used; above 1 for motors that give less than they are told.
+            share: of the torque limits, that may be used, (12,) or one for all; above 1 for motors that give less than
+                they are told.
 
         Returns:
             the number of joints that needed it.

@@ -92,7 +92,7 @@ def r_squared(predicted: Tensor, true: Tensor) -> Tensor:
 def fit_probes(data: Dataset, train: Tensor, contexts: Tensor, held: Tensor, held_contexts: Tensor) -> list[Probe]:
     """Return one probe per reading, fitted on the robots `train` (rows) and judged on `held`.
 
-    Their contexts are [R, robot] each.
+    Their contexts are [R, robot] each. Legs are judged together: hardly any robot has a given leg weak.
 
     Raises:
         ValueError: if there are fewer than 3 robots on either side.
@@ -103,6 +103,9 @@ def fit_probes(data: Dataset, train: Tensor, contexts: Tensor, held: Tensor, hel
     weights, bias = ridge(contexts, values[train])
     predicted, true = held_contexts @ weights + bias, values[held]
     score, error = r_squared(predicted, true), (predicted - true).abs().median(0).values
+    legs = [i for i, name in enumerate(names) if name in LEGS]
+    if legs:
+        score[legs] = r_squared(predicted[:, legs].reshape(-1, 1), true[:, legs].reshape(-1, 1))
     return [
         Probe(name, unit, weights[:, i].tolist(), float(bias[i]), float(score[i]), float(error[i]))
         for i, (name, unit) in enumerate(zip(names, units, strict=True))

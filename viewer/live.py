@@ -13,6 +13,7 @@ import numpy as np
 import viser
 
 import robots
+from deploy.gains import NOMINAL, Gains
 from deploy.live import Report, unpack
 from deploy.states import FAULT, STATES
 from robots.spec import RobotSpec
@@ -204,13 +205,13 @@ class Live:
         """Say what the controller does, or that it is silent."""
         silent = time.monotonic() - self._heard
         status = self._last.status
-        gains = status.get("gains", [1.0, 1.0])
+        gains = Gains.from_row(status.get("gains", NOMINAL.row()))
         lines = [("state", status.get("state", "")), ("because", status.get("cause", ""))]
         lines += [(name, status.get(name, "")) for name in ("fault", "refusal", "context_warning")]
         lines += [
             ("robot context", str(status.get("context", ""))[:16]),
             ("terrain context", status.get("terrain", "")),
-            ("gains", "" if gains == [1.0, 1.0] else f"kp x {gains[0]:.2f}, kd x {gains[1]:.2f}"),
+            ("gains", "" if gains == NOMINAL else str(gains)),
         ]
         if silent > SILENT:
             lines = [("silent", f"no report for {silent:.0f} s: has the controller ended?")]

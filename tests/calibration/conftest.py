@@ -225,8 +225,8 @@ def write_bag(
 
 
 def gains_of(walk: Walk) -> np.ndarray:
-    """Return the factors on the gains at every tick, (n, 2)."""
-    return np.ones((len(walk.time), 2)) if walk.gains is None else walk.gains
+    """Return the factors on the gains at every tick, (n, 6)."""
+    return np.ones((len(walk.time), 6)) if walk.gains is None else walk.gains
 
 
 def raw_log(walk: Walk, metadata: Mapping[str, str] | None = None) -> RawLog:

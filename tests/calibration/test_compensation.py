@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from calibration.adapt import Reading
-from calibration.compensation import SURE, compensation, of_the_motors
+from calibration.compensation import PROBES, SHARES, SURE, compensation, of_the_motors
 from calibration.errors import RefusedError
 from calibration.torques import Direct
 from deploy.gains import LEAST, MOST, NOMINAL, Gains
@@ -41,11 +42,50 @@ def test_readings_that_gains_cannot_be_set_by(readings, said):
         compensation(readings)
 
 
+def legs(values, known=(True,) * 4):
+    return [reading(name, value, known=there) for name, value, there in zip(PROBES, values, known, strict=True)]
+
+
+def test_a_weak_leg_gets_gains_of_its_own():
+    found = compensation([reading("kp_strength", 0.9), reading("kd_strength", 0.9), *legs((1.0, 1.0, 1.0, 0.6))])
+    np.testing.assert_allclose(found.joint_kp, 1 / np.repeat([1.0, 1.0, 1.0, 0.6], 3))
+    assert str(found) == "kp x 1.11, kd x 1.11 (FL x 0.90, FR x 0.90, RL x 0.90, RR x 1.50)"
+    one_known = legs((1.0, 1.0, 1.0, 0.6), (False, False, True, False))
+    assert compensation([reading("kp_strength", 0.9), *one_known]).legs == found.legs
+    unknown = legs((1.0, 1.0, 1.0, 0.6), (False,) * 4)
+    assert compensation([reading("kp_strength", 0.9), *unknown]) == Gains(1 / 0.9)
+
+
+def test_no_leg_gets_more_than_gains_may_be():
+    found = compensation([reading("kp_strength", 0.55), reading("kd_strength", 1.4), *legs((1.0, 1.0, 1.0, 0.5))])
+    factors = np.concatenate([found.joint_kp, found.joint_kd])
+    assert factors.min() == pytest.approx(LEAST) and factors.max() == pytest.approx(MOST)
+
+
+def test_legs_that_no_robot_has_are_refused():
+    with pytest.raises(RefusedError, match=r"weak_leg_fr was read as 0\.10"):
+        compensation([reading("kp_strength", 0.8), *legs((1.0, 0.1, 1.0, 1.0))])
+
+
+def told(one, gains):
+    return of_the_motors([one], gains)[0]
+
+
 def test_what_corrected_gains_hide_is_told_of_the_motors():
-    one = of_the_motors(reading("kp_strength", 1.0), Gains(1.25, 2.0))
+    one = told(reading("kp_strength", 1.0), Gains(1.25, 2.0))
     assert (one.value, one.spread, one.median_error) == pytest.approx((0.8, 0.008, 0.032))
-    assert of_the_motors(Direct("kp_strength", "x", 1.0, 0.1), Gains(2.0, 1.0)) == Direct("kp_strength", "x", 0.5, 0.05)
+    assert told(Direct("kp_strength", "x", 1.0, 0.1), Gains(2.0, 1.0)) == Direct("kp_strength", "x", 0.5, 0.05)
     payload = reading("payload", 2.0)
-    assert of_the_motors(payload, Gains(1.25, 2.0)) == payload and str(Gains(1.25, 2.0)) == "kp x 1.25, kd x 2.00"
-    assert of_the_motors(reading("kp_strength", 1.0, spread=None), Gains(1.25, 2.0)).spread is None
-    assert of_the_motors(reading("kd_strength", 0.9), NOMINAL).value == 0.9 and str(NOMINAL) == "nominal"
+    assert told(payload, Gains(1.25, 2.0)) == payload and str(Gains(1.25, 2.0)) == "kp x 1.25, kd x 2.00"
+    assert told(reading("kp_strength", 1.0, spread=None), Gains(1.25, 2.0)).spread is None
+    assert told(reading("kd_strength", 0.9), NOMINAL).value == 0.9 and str(NOMINAL) == "nominal"
+
+
+def test_what_gains_of_legs_hide_is_told_of_the_motors():
+    strength = np.array([1.0, 1.0, 1.0, 0.6])
+    gains = compensation([reading("kp_strength", 0.9), reading("kd_strength", 0.9), *legs(strength)])
+    probes = [reading("kp_strength", 1.0), reading("kd_strength", 1.0), *legs(strength * gains.legs)]
+    values = [one.value for one in of_the_motors(probes, gains)]
+    np.testing.assert_allclose(values, [0.9, 0.9, *strength])
+    shares = [Direct("kp_strength", "x", 1.0, 0.1), *(Direct(name, "x", 1.0, 0.1) for name in SHARES)]
+    np.testing.assert_allclose([one.value for one in of_the_motors(shares, gains)], [0.9, *strength])

@@ -14,6 +14,7 @@ from calibration.store import ContextStore
 from deploy.context import ContextError
 from deploy.controller import ControllerConfig
 from deploy.driver import Operator
+from deploy.gains import Gains
 from deploy.load import load_controller
 from deploy.log import LogWriter
 from deploy.loop import run
@@ -86,7 +87,7 @@ def test_a_soft_robot_under_a_load_walks_with_corrected_gains(tmp_path):
     visited = [transition.target for transition in controller.history]
     assert visited.count("calibrate") == 2 and 1.3 < routine.gains.kp <= 2.0
     context = routine.adapt(tmp_path / "log", "test").context
-    assert context["gains"] == {"kp": routine.gains.kp, "kd": routine.gains.kd}
+    assert Gains(**context["gains"]) == routine.gains
     assert 19.5 < context["log"]["seconds"] < 20.5 and context["error"]["after"] < context["error"]["before"]
     read = {reading["name"]: reading["value"] for reading in context["readings"]}
     assert 0.5 < read["kp_strength"] < 0.75

@@ -53,7 +53,7 @@ def test_faster_states_are_held_from_before_the_command(bench, bag):
 
 def test_where_gains_changed_on_the_way_the_last_ones_count(bench, bag):
     walk = bench.walk
-    gains = np.where(walk.time[:, None] < 5.0, 1.0, [1.25, 2.0])
+    gains = np.where(walk.time[:, None] < 5.0, 1.0, Gains(1.25, 2.0).row())
     walk = walk.but(state=["calibrate"] * len(walk.time), gains=gains)
     for ticks in (resample(bench.raw(walk), SPEC), resample(read(bag(walk), SPEC.joint_names), SPEC)):
         assert ticks.gains == Gains(1.25, 2.0)

@@ -15,7 +15,7 @@ import robots
 from calibration import report
 from calibration.context_file import log_sha256
 from deploy.context import load_bank, load_context
-from deploy.gains import Gains
+from deploy.gains import NOMINAL, Gains
 
 SPEC = robots.load("go1")
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def test_the_report_shows_readings_and_hides_what_is_unknown(bench, bag, out):
 
 def test_gains_that_make_up_for_what_was_read(bench, bag, out):
     plain = calibration.run(bag(name="a"), "go1", out, bench.models).context
-    assert plain["gains"] == {"kp": 1.0, "kd": 1.0}
+    assert Gains(**plain["gains"]) == NOMINAL
     result = calibration.run(bag(name="b"), "go1", out, bench.models, compensate=True)
     context, strength = load_context(out, SPEC), {r["name"]: r["value"] for r in plain["readings"]}["kp_strength"]
     assert context.gains == Gains(1 / strength, 1.0)
@@ -99,7 +99,7 @@ def test_motors_that_cannot_be_read_leave_the_file_and_name_the_log(bench, bag, 
 def test_a_context_found_with_corrected_gains_keeps_them_and_reads_the_motors(bench, bag, out):
     plain = calibration.run(bag(name="a"), "go1", out, bench.models).context
     walk = bench.walk
-    walk = walk.but(state=["walk"] * len(walk.time), gains=np.tile([1.25, 2.0], (len(walk.time), 1)))
+    walk = walk.but(state=["walk"] * len(walk.time), gains=np.tile(Gains(1.25, 2.0).row(), (len(walk.time), 1)))
     content = calibration.run(bag(walk, name="b"), "go1", out, bench.models).context
     assert content["robot_context"] == plain["robot_context"] and load_context(out, SPEC).gains == Gains(1.25, 2.0)
     for one, other in zip(content["readings"], plain["readings"], strict=True):

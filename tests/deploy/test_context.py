@@ -25,6 +25,9 @@ def test_context_round_trip(tmp_path, spec):
     assert context.terrain == "flat" and len(context.digest) == 64 and context.gains == NOMINAL
     corrected = make_context(tmp_path / "context.json", spec, gains={"kp": 1.25, "kd": 2})
     assert load_context(corrected, spec).gains == Gains(1.25, 2.0)
+    legs = {"kp": 1.25, "kd": 1, "legs": [0.8, 0.8, 1.0, 1.6]}
+    corrected = make_context(tmp_path / "context.json", spec, gains=legs)
+    assert load_context(corrected, spec).gains == Gains(1.25, 1.0, (0.8, 0.8, 1.0, 1.6))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,12 @@ def test_context_round_trip(tmp_path, spec):
         ({"gains": 1.2}, "field 'gains.kp' is missing"),
         ({"gains": {"kp": 1.2, "kd": None}}, "field 'gains.kd' is not a finite number"),
         ({"gains": {"kp": 2.1, "kd": 1.0}}, "field 'gains.kp' is 2.1, allowed are 0.7 to 2; adapt again"),
+        ({"gains": {"kp": 1.0, "kd": 1.0, "legs": [1.0, 1.0]}}, "field 'gains.legs' has shape"),
+        ({"gains": {"kp": 1.0, "kd": 1.0, "legs": "strong"}}, "field 'gains.legs' is not an array"),
+        (
+            {"gains": {"kp": 1.0, "kd": 1.6, "legs": [1.0, 1.0, 1.0, 1.5]}},
+            "field 'gains.legs' makes a factor of 2.4, allowed are 0.7 to 2; adapt again",
+        ),
         ({"gains": {"kp": 1.0, "kd": 0.0}}, "field 'gains.kd' is 0, allowed are 0.7 to 2"),
     ],
 )

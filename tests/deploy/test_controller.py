@@ -373,13 +373,24 @@ def test_gains_that_come_with_a_context_are_those_of_walking(controller, robot, 
     controller.set_context(SOFT)
     bring_to(controller, robot, "walk")
     assert gains_of(tick(controller, robot), spec) == pytest.approx((1.25, 2.0))
-    assert json.loads(controller.status())["gains"] == [1.25, 2.0]
+    assert json.loads(controller.status())["gains"] == [1.25, 2.0, 1.0, 1.0, 1.0, 1.0]
     assert gains_of(tick(controller, robot, "stand"), spec) == pytest.approx((1.25, 2.0)) and controller.state == "stop"
     run_until(controller, robot, "stand")
     assert gains_of(tick(controller, robot), spec) == pytest.approx((2.0, 2.0)), "standing has its own"
-    assert json.loads(controller.status())["gains"] == [1.0, 1.0]
+    assert json.loads(controller.status())["gains"] == [1.0] * 6
     for event in ("calibrate", "stand", None):
         assert gains_of(tick(controller, robot, event), spec) == pytest.approx((1.0, 1.0)), controller.state
+
+
+@pytest.mark.parametrize(("joint", "most"), [(10, 2.0), (1, 1.0)])
+def test_a_weak_leg_walks_with_gains_and_torque_limits_of_its_own(controller, robot, spec, joint, most):
+    gains = Gains(1.25, 1.2, (0.8, 0.8, 0.8, 1.6))
+    controller.set_context(RobotContext(np.ones(CONTEXT), DYNAMICS_DIGEST, gains=gains))
+    bring_to(controller, robot, "walk")
+    command = tick(controller, robot)
+    np.testing.assert_allclose(command.kp / spec.kp, np.repeat([1.0, 1.0, 1.0, 2.0], 3))
+    np.testing.assert_allclose(command.kd / spec.kd, np.repeat([0.96, 0.96, 0.96, 1.92], 3))
+    assert pull_away(controller, robot, gains.joint_kp, joint) == pytest.approx(most)
 
 
 @pytest.mark.parametrize("state", ["walk", "stop"])
@@ -438,9 +449,9 @@ def test_gains_change_gradually_where_a_robot_walks_on(controller, robot, spec):
     assert controller.gains == Gains(2.0, 1.5)
 
 
-def pull_away(controller, robot, share):
+def pull_away(controller, robot, share, joint=1):
     """Take a joint from its target until the torque limit binds; return the share of it that is asked for then."""
-    joint, asked = 1, 0.0
+    asked = 0.0
     away = controller.spec.default_position.copy()
     for _ in range(30):
         away[joint] += 0.06

@@ -10,6 +10,7 @@ from calibration.read import read
 from robots.joints import JOINT_NAMES
 
 MESSAGES = Path(__file__).parents[2] / "ros2_ws" / "src" / "deploy_msgs" / "msg"
+LEGS = (0.9, 0.9, 0.9, 1.3)
 COMMAND, STATE = "deploy_msgs/msg/JointCommand", "deploy_msgs/msg/ControllerState"
 
 
@@ -43,7 +44,7 @@ def test_targets_states_and_gains_are_read_from_the_nodes_bag(tmp_path):
             types[STATE](
                 header(time),
                 *("walk", "", "", ""),
-                *(0, 0, "nominal", "flat", 1.25, 2.0, -1.0, False, twist),
+                *(0, 0, "nominal", "flat", 1.25, 2.0, np.array(LEGS), -1.0, False, twist),
             ),
         )
 
@@ -60,4 +61,4 @@ def test_targets_states_and_gains_are_read_from_the_nodes_bag(tmp_path):
     np.testing.assert_array_equal(log.commands.values["position"][:, 0], np.arange(50.0))
     assert len(log.joints) == len(log.imu) == 50
     assert log.controller.values["state"] == ["walk"] * 50
-    np.testing.assert_array_equal(log.controller.values["gains"], np.tile([1.25, 2.0], (50, 1)))
+    np.testing.assert_array_equal(log.controller.values["gains"], np.tile([1.25, 2.0, *LEGS], (50, 1)))

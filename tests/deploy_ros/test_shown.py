@@ -71,7 +71,7 @@ def test_messages_say_what_was_measured_and_sent(shown, controller):
     assert heard.last["imu/data"].header.frame_id == "dog/imu"
     status = heard.last["controller_state"]
     assert status.state in ("stand_up", "stand") and status.context == "nominal" and -1.0 <= status.progress <= 1.0
-    assert (status.kp_factor, status.kd_factor) == (1.0, 1.0)
+    assert [status.kp_factor, status.kd_factor, *status.leg_factors] == [1.0] * 6
     transform = heard.last["/tf"].transforms[0]
     assert (transform.header.frame_id, transform.child_frame_id) == ("dog/odom", "dog/base")
 

@@ -157,7 +157,10 @@ class Publications:
         message.state, message.cause, message.fault = controller.state, controller.cause, controller.fault
         message.refusal, message.trips, message.limited = controller.refusal, controller.trips, int(controller.limited)
         message.context, message.terrain = controller.contexts.robot_source, controller.contexts.terrain_name
-        message.kp_factor, message.kd_factor = controller.gains.kp, controller.gains.kd
+        gains = controller.gains
+        message.kp_factor, message.kd_factor = gains.kp, gains.kd
+        for leg, factor in enumerate(gains.legs):
+            message.leg_factors[leg] = factor
         progress = controller.progress
         message.progress = -1.0 if progress is None else float(progress)
         message.command_stale = bool(controller.stale_command)

@@ -67,5 +67,5 @@ class TopicSource:
         }
         names = ("state", "cause", "fault", "refusal", "trips", "context", "terrain")
         status = {name: getattr(state, name) for name in names}
-        status["gains"] = [state.kp_factor, state.kd_factor]
+        status["gains"] = [state.kp_factor, state.kd_factor, *state.leg_factors]
         return Report(self._spec.name, self._spec.digest(), status, values, np.zeros(0))
