@@ -31,7 +31,7 @@ class AllConfig:
         base_samples: environment steps of the base policy, in the narrow ranges.
         samples: environment steps in the wide ranges, from the base policy on, that all policies share.
         calibration_samples: environment steps of the policy that collects the data and calibrates in the field, after
-            that, half of them on flat ground.
+            that, half of the robots on flat ground.
         mode_samples: environment steps of each other policy after that, with and without contexts, with the same
             robots.
         last_samples: environment steps of each one's last stretch, with little exploration, as a robot will act.
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> None:
     made, data, learned = out / "models", out / "data", out / "dynamics"
     base = _policy(config, out / "base", config.base_samples, "--env.factors", "narrow")
     start = _policy(config, out / "start", config.samples, "--init", base)
-    walks = _policy(config, out / "calibration", config.calibration_samples, "--init", start, *LITTLE, *GROUND)
+    walks = _stretches(config, out / "calibration", config.calibration_samples, start, *GROUND)
     _export(config, walks, made / "calibration.onnx")
     seed = ("--seed", config.seed)
     robots = ("--num-robots", config.num_robots, *_robot(config))
@@ -110,11 +110,15 @@ def _shown(value: object) -> str:
 
 def _mode(config: AllConfig, out: Path, mode: str, start: Path, bank: tuple[str, Path], *more: object) -> None:
     """Train a policy of a mode from the shared start, and export it."""
-    learns = ("--mode", mode, *bank, *more)
-    first = _policy(config, out / mode, config.mode_samples, *learns, "--init", start)
-    last = _policy(config, out / f"{mode}_last", config.last_samples, *learns, "--init", first, *LITTLE)
+    last = _stretches(config, out / mode, config.mode_samples, start, "--mode", mode, *bank, *more)
     sees = ("--mode", mode, *bank) if mode != "vanilla" else ()
     _export(config, last, out / "models" / f"{mode}.onnx", *sees)
+
+
+def _stretches(config: AllConfig, run: Path, samples: float, start: Path, *more: object) -> Path:
+    """Train a policy from the shared start, then a last stretch with little exploration; return its last checkpoint."""
+    first = _policy(config, run, samples, *more, "--init", start)
+    return _policy(config, run.with_name(f"{run.name}_last"), config.last_samples, *more, "--init", first, *LITTLE)
 
 
 def _export(config: AllConfig, checkpoint: Path, product: Path, *sees: object) -> None:

@@ -35,7 +35,8 @@ def stages(monkeypatch):
 def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     train_all.main(["--out", str(tmp_path), "--robot", "go2", "--samples", "200", "--base-samples", "100"])
     assert [" ".join(words[:2]) for words in stages] == [
-        *("train policy", "train policy", "train policy", "export --checkpoint", "collect --policy", "train dynamics"),
+        *("train policy",) * 4,
+        *("export --checkpoint", "collect --policy", "train dynamics"),
         *("train policy", "train policy", "export --checkpoint") * 2,
     ]
     made = {path.name for path in (tmp_path / "models").iterdir()}
@@ -43,13 +44,15 @@ def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     assert all("go2" in words for words in stages if words[:2] != ["train", "dynamics"])
     trained = [words for words in stages if "--init" in words]
     starts = [Path(words[words.index("--init") + 1]).parent.name for words in trained]
-    assert starts == ["base", "start", "start", "vanilla", "start", "multi"], "both modes go on from the same policy"
-    assert ["--bank" in words for words in trained] == [False, False, True, True, True, True], "with the same robots"
+    assert starts == ["base", "start", "calibration", "start", "vanilla", "start", "multi"], (
+        "all go on from the same policy"
+    )
+    assert ["--bank" in words for words in trained] == [False] * 3 + [True] * 4, "modes with the same robots"
     little = ["--action-std" in words and "--ppo.quiet-share" in words for words in trained]
     varied = ["--env.nuisances.preset" in words for words in trained]
-    assert varied == [False, True, False, False, False, False], "only the policy that calibrates"
-    assert little == [False, True, False, True, False, True]
-    assert len({words[words.index("--samples") + 1] for words in (trained[2], trained[4])}) == 1
+    assert varied == [False, True, True, False, False, False, False], "only the policy that calibrates"
+    assert little == [False, False, True, False, True, False, True]
+    assert len({words[words.index("--samples") + 1] for words in (trained[3], trained[5])}) == 1
 
 
 def test_finished_stages_are_kept(stages, tmp_path):
@@ -65,7 +68,7 @@ def test_an_interrupted_policy_goes_on(stages, tmp_path):
     run.mkdir()
     (run / "model_40.pt").touch()
     train_all.main(["--out", str(tmp_path), "--samples", "200", "--base-samples", "100"])
-    assert "--resume" in stages[0] and "--resume" not in stages[4]
+    assert "--resume" in stages[0] and "--resume" not in stages[5]
 
 
 @pytest.mark.parametrize(
