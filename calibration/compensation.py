@@ -18,6 +18,7 @@ KP, KD = "kp_strength", "kd_strength"
 PROBES = tuple(f"weak_leg_{leg.lower()}" for leg in LEGS)
 SHARES = tuple(f"leg_{leg.lower()}" for leg in LEGS)  # of the strongest, by the torques
 T = TypeVar("T", Reading, Direct)
+OF_USE = 0.25  # R2 of the best leg's probe, from which legs are told apart
 SURE = 0.25  # spread of a reading over parts of the walk, beyond which it is not believed
 LOWEST, HIGHEST = 0.3, 1.7  # strength that is believed
 
@@ -26,7 +27,8 @@ def compensation(readings: Sequence[Reading]) -> Gains:
     """Return the factors that make up for what was read of the motors, within LEAST and MOST.
 
     A damping that is not known stays as it is. A reading whose spread is not known is believed if a motor can have it.
-    Of few robots a given leg is weak, so that probes of legs are judged together: one that is known speaks for all.
+    Probes of legs read a weak one too near the others: they make up for part of what it lacks, the more the better they
+    are, and where they know little for next to nothing. So legs need no probe that is known, but one of some use.
 
     Raises:
         RefusedError: if the stiffness is not known, or a reading is too unsure, or is none that a motor can have.
@@ -35,11 +37,12 @@ def compensation(readings: Sequence[Reading]) -> Gains:
     if KP not in known:
         raise RefusedError(f"gains cannot be corrected: {KP} was not read; adapt without --compensate")
     kp, kd = _factor(known[KP]), _factor(known[KD]) if KD in known else 1.0
-    if not any(name in known for name in PROBES):
+    legs = [reading for reading in readings if reading.name in PROBES]
+    if not legs or max(reading.r2 for reading in legs) < OF_USE:
         return Gains(kp, kd)
-    strength = np.array([_believed(reading) for reading in readings if reading.name in PROBES])
-    legs = np.clip(strength.mean() / strength, LEAST / min(kp, kd), MOST / max(kp, kd))
-    return Gains(kp, kd, tuple(legs.tolist()))
+    strength = np.array([_believed(leg) for leg in legs])
+    factors = np.clip(strength.mean() / strength, LEAST / min(kp, kd), MOST / max(kp, kd))
+    return Gains(kp, kd, tuple(factors.tolist()))
 
 
 def _factor(reading: Reading) -> float:

@@ -12,8 +12,8 @@ from calibration.torques import Direct
 from deploy.gains import LEAST, MOST, NOMINAL, Gains
 
 
-def reading(name, value, spread=0.01, known=True):
-    return Reading(name, "x", value, spread, 0.9, 0.04, known)
+def reading(name, value, spread=0.01, known=True, r2=0.9):
+    return Reading(name, "x", value, spread, r2, 0.04, known)
 
 
 def test_the_reciprocal_of_what_was_read():
@@ -42,18 +42,18 @@ def test_readings_that_gains_cannot_be_set_by(readings, said):
         compensation(readings)
 
 
-def legs(values, known=(True,) * 4):
-    return [reading(name, value, known=there) for name, value, there in zip(PROBES, values, known, strict=True)]
+def legs(values, r2=(0.9,) * 4):
+    return [reading(name, value, r2=r2) for name, value, r2 in zip(PROBES, values, r2, strict=True)]
 
 
 def test_a_weak_leg_gets_gains_of_its_own():
     found = compensation([reading("kp_strength", 0.9), reading("kd_strength", 0.9), *legs((1.0, 1.0, 1.0, 0.6))])
     np.testing.assert_allclose(found.joint_kp, 1 / np.repeat([1.0, 1.0, 1.0, 0.6], 3))
     assert str(found) == "kp x 1.11, kd x 1.11 (FL x 0.90, FR x 0.90, RL x 0.90, RR x 1.50)"
-    one_known = legs((1.0, 1.0, 1.0, 0.6), (False, False, True, False))
-    assert compensation([reading("kp_strength", 0.9), *one_known]).legs == found.legs
-    unknown = legs((1.0, 1.0, 1.0, 0.6), (False,) * 4)
-    assert compensation([reading("kp_strength", 0.9), *unknown]) == Gains(1 / 0.9)
+    one_of_use = legs((1.0, 1.0, 1.0, 0.6), (-2.0, 0.1, 0.3, -1.0))
+    assert compensation([reading("kp_strength", 0.9), *one_of_use]).legs == found.legs
+    of_no_use = legs((1.0, 1.0, 1.0, 0.6), (-2.0, 0.1, 0.2, -1.0))
+    assert compensation([reading("kp_strength", 0.9), *of_no_use]) == Gains(1 / 0.9)
 
 
 def test_no_leg_gets_more_than_gains_may_be():
