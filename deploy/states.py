@@ -11,13 +11,14 @@ EVENTS = ("stand_up", "stand", "walk", "calibrate", "lie_down", "damping", "rese
 
 # A way point: the name of a pose ("measured" when the state is entered, "folded", "default"), the seconds to it, and
 # the share of the torque limits that may be used on the way. Legs that fold with half of it tip some robots over. No
-# way up ends before the gains are whole: soft motors would still be far from where they were sent.
+# way up ends before the gains are whole: soft motors would still be far from where they were sent. The way down begins
+# with a stand: from a policy's own stance legs fold unevenly, and the robot rolls over.
 Path = tuple[tuple[str, float, float], ...]
 STAND_UP: Path = (("measured", 0.5, 0.35), ("folded", 1.0, 0.35), ("default", 1.5, 0.56))
 STAND_UP_NEAR: Path = (("measured", 0.5, 0.5), ("default", 1.5, 0.56))
 JOINT_SPEED = 1.0  # rad/s: a way that is too far for its seconds takes longer, so that no joint is faster on average
 STAND: Path = (("default", 0.5, 0.55),)
-LIE_DOWN: Path = (("folded", 1.5, 0.5),)
+LIE_DOWN: Path = (*STAND, ("folded", 1.5, 0.5))
 
 FOLDED_LEG = (0.0, 1.36, -2.65)  # rad: hip, thigh, calf of a leg folded under the trunk
 NEAR_DEFAULT = 0.5  # rad: a robot whose every joint is this near the default pose takes the path for near
@@ -100,11 +101,11 @@ STATES: Mapping[str, State] = MappingProxyType(
             kd=1,
             powered=True,
             on={"stand": "stop", "calibrate": "calibrate", "damping": "damping"},
-            done="stand",
+            done="stop",
             policy="calibration",
             velocity="calibration",
         ),
-        # The policy brings the robot to rest before its legs are held: between a walk and a stand.
+        # The policy brings the robot to rest before its legs are held: between walking or calibrating and a stand.
         "stop": State(
             "policy", kp=1, kd=1, powered=True, on={"walk": "walk", "damping": "damping"}, done="stand", seconds=1.0
         ),

@@ -89,15 +89,30 @@ def test_the_whole_way(controller, robot):
         "stand_up completed",
         "operator: walk",
         "stop completed",
-        "calibrate completed",
+        "stop completed",
         "lie_down completed",
         "operator: damping",
         "operator: reset",
     ]
     assert controller.trips == 0
     visited = [transition.target for transition in controller.history]
-    assert visited[:7] == ["stand_up", "stand", "walk", "stop", "stand", "calibrate", "stand"]
-    assert visited[7:] == ["lie_down", "passive", "damping", "passive"]
+    assert visited[:8] == ["stand_up", "stand", "walk", "stop", "stand", "calibrate", "stop", "stand"]
+    assert visited[8:] == ["lie_down", "passive", "damping", "passive"]
+
+
+def test_the_way_down_begins_in_the_stand_wherever_the_legs_are(controller, robot, spec):
+    bring_to(controller, robot, "walk")
+    tick(controller, robot, "stand")
+    uneven = spec.default_position + np.tile([0.2, 0.3, -0.3, -0.2, -0.1, 0.1], 2)
+    controller.target = uneven.copy()
+    run_until(controller, robot, "stand")
+    tick(controller, robot, "lie_down")
+    targets = []
+    while controller.state == "lie_down":
+        tick(controller, robot)
+        targets.append(controller.target.copy())
+    off = [np.abs(target - spec.default_position).max() for target in targets]
+    assert controller.state == "passive" and min(off) < 1e-3, "the legs are alike before they fold"
 
 
 @pytest.mark.parametrize("start", [LYING, np.tile([0.4, 0.6, -1.2], 4), None], ids=["lying", "splayed", "standing"])
