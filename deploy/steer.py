@@ -10,14 +10,15 @@ from deploy.odometry import Motion as Measured
 from robots.kinematics import yaw
 from robots.spec import RobotSpec
 
-FREE = 0.5  # m from the start that a phase may end
+FREE, FAR = 0.5, 0.9  # m from the start that a phase may end, as planned or mirrored
 
 
 class Steering:
     """Walks the phases of a motion backward instead of forward, or to the other side, where that leads back.
 
     Robots follow the same commands differently: some hardly walk backward, or not at all. A phase that would end too
-    far from the start is mirrored, if it ends nearer then, so that the robot moves as much as planned but stays.
+    far from the start is mirrored, if it ends nearer then, so that the robot moves as much as planned but stays. Where
+    both ways lead too far it is walked straight ahead or back, whichever ends nearest.
 
     Args:
         spec: the robot.
@@ -48,18 +49,22 @@ class Steering:
         self._first = heading if self._first is None else self._first
         cos, sin = np.cos(heading - self._first), np.sin(heading - self._first)
         to_start = np.array([[cos, -sin], [sin, cos]])  # from the robot's axes to those of the start
-        self.position = self.position + self._dt * to_start @ self._odometry.update(measured)[:2]
+        speed = self._odometry.update(measured, getattr(measured, "foot_force", None))
+        self.position = self.position + self._dt * to_start @ speed[:2]
         phase, since = self._motion.phase_at(time)
         if phase is None:
             return np.zeros(3)
         if phase != self._phase:
             self._phase, self._from = phase, self._to
-            self._to = self._mirrored(self._motion.phases[phase].seconds, phase, to_start)
+            self._to = self._steered(self._motion.phases[phase].seconds, phase, to_start)
         part = min(1.0, since / RAMP)
         return (1 - part) * self._from + part * self._to
 
-    def _mirrored(self, seconds: float, phase: int, to_start: np.ndarray) -> np.ndarray:
+    def _steered(self, seconds: float, phase: int, to_start: np.ndarray) -> np.ndarray:
         velocity = np.array(self._motion.phases[phase].velocity)
-        mirrored = velocity * [-1.0, -1.0, 1.0]
-        ends = [np.linalg.norm(self.position + seconds * to_start @ v[:2]) for v in (velocity, mirrored)]
-        return mirrored if ends[1] < ends[0] and ends[0] > FREE else velocity
+        ahead = np.array([np.linalg.norm(velocity[:2]), 0.0, 0.0])
+        ways = [velocity, velocity * [-1.0, -1.0, 1.0], ahead, -ahead]
+        ends = [float(np.linalg.norm(self.position + seconds * to_start @ way[:2])) for way in ways]
+        if ends[0] <= FREE:
+            return velocity
+        return ways[int(np.argmin(ends if min(ends[:2]) > FAR else ends[:2]))]

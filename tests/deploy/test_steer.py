@@ -54,6 +54,30 @@ def test_a_drifting_robot_is_led_back_and_turns_as_planned():
     np.testing.assert_allclose(told[:, 2], [MOTION.velocity_at(t)[2] for t in np.arange(0, 20.0, DT)], atol=1e-12)
 
 
+def test_where_both_ways_lead_too_far_it_walks_straight_back():
+    motion = Motion([Phase("right", 1.0, (0.0, -0.4, 0.0))])
+    for place, told in (((1.2, 0.0), (-0.4, 0.0)), ((-1.2, 0.1), (0.4, 0.0)), ((0.0, 1.2), (0.0, -0.4))):
+        steering = Drifting(SPEC, motion, DT)
+        steering.position = np.array(place)
+        commands = [steering.velocity(time, still()) for time in np.arange(0, motion.seconds, DT)]
+        np.testing.assert_allclose(commands[-1], [*told, 0.0])
+
+
+def test_feet_that_carry_tell_the_way_not_the_lowest_ones():
+    """A leg that swings back near the ground would be taken for one that pushes the robot ahead."""
+    motion = Motion([Phase("", 1.0, (0.3, 0.0, 0.0))])
+    rates = np.zeros(12)
+    rates[1] = 1.0  # the front left thigh
+    ways = []
+    for forces in (np.array([0.0, 50.0, 50.0, 50.0]), None):
+        steering = Steering(SPEC, motion, DT)
+        measured = SimpleNamespace(**{**vars(still()), "joint_velocity": rates, "foot_force": forces})
+        for time in np.arange(0, motion.seconds, DT):
+            steering.velocity(time, measured)
+        ways.append(abs(steering.position[0]))
+    assert ways[0] < 1e-3 < ways[1]
+
+
 def test_commands_never_jump_and_end_at_rest():
     told, _ = walked(MOTION, (-0.1, 0.1))
     assert np.abs(np.diff(told, axis=0)).max() < 2.0 * DT / 0.3 * 1.01
