@@ -16,6 +16,7 @@ from cli.drivers import RobotName
 
 SETTINGS = "settings.json"
 LITTLE = ("--action-std", 0.15, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.6)  # exploration, as a robot will act
+LEARNER = ("--table.iterations", 10_000, "--table.seconds", "inf", "--chains-stage.iterations", 500)
 # Where a robot calibrates: much flat ground, of any grip. Policies that climb did worse with nuisances.
 GROUND = ("--env.nuisances.preset", "usual", "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
 
@@ -42,11 +43,11 @@ class AllConfig:
     robot: RobotName = "go1"
     out: Path | None = None
     base_samples: float = 18e6
-    samples: float = 16e6
-    calibration_samples: float = 4e6
-    mode_samples: float = 8e6
-    last_samples: float = 5e6
-    num_robots: int = 160
+    samples: float = 42e6
+    calibration_samples: float = 4.5e6
+    mode_samples: float = 5e6
+    last_samples: float = 3.5e6
+    num_robots: int = 320
     seed: int = 0
 
 
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str]) -> None:
     robots = ("--num-robots", config.num_robots, *_robot(config))
     _dmcm("collect", "--policy", made / "calibration.onnx", "--out", data, *robots, *seed)
     go_on = ("--resume",) if (learned / "checkpoint.safetensors").exists() else ()
-    _once(learned / "dynamics.onnx", "train", "dynamics", "--dataset", data, "--output", learned, *seed, *go_on)
+    learns = ("--dataset", data, "--output", learned, *LEARNER, *seed, *go_on)
+    _once(learned / "dynamics.onnx", "train", "dynamics", *learns)
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
     bank = ("--bank", made / "bank.safetensors")

@@ -77,7 +77,7 @@ def test_an_interrupted_policy_goes_on(stages, tmp_path):
         (["--samples", "300"], r"was made with --samples 200, not 300: give another --out"),
         (["--robot", "go2"], "was made with --robot go1, not go2"),
         (["--seed", "7"], "was made with --seed 0, not 7"),
-        (["--num-robots", "7"], "was made with --num-robots 160, not 7"),
+        (["--num-robots", "7"], "was made with --num-robots 320, not 7"),
     ],
 )
 def test_other_settings_in_a_folder_are_refused_and_nothing_is_run(stages, tmp_path, typed, words):
