@@ -38,9 +38,9 @@ def test_a_folder_without_policies_is_named(tmp_path):
         bench_commands.main(["--policies", "other.onnx"])
 
 
-@pytest.mark.parametrize(("robot", "policy"), [("go1", "omni.onnx"), ("go2", "multi.onnx")])
-def test_shipped_policies_follow_commands_in_every_direction(robot, policy):
-    (walk,) = commands.walks(robot, models.path(robot), [policy], count=0, seed=0)
+@pytest.mark.parametrize("robot", ["go1", "go2"])
+def test_shipped_policies_follow_commands_in_every_direction(robot):
+    (walk,) = commands.walks(robot, models.path(robot), ["multi.onnx"], count=0, seed=0)
     rows = commands.follow(walk)
     assert [r["command"] for r in rows] == list(commands.COMMANDS) and not any(r["fault"] for r in rows)
     assert {r["command"]: commands.share(r) > commands.GOES for r in rows if any(r["asked"])} == {

@@ -19,7 +19,7 @@ from deploy.load import load_controller
 from deploy.log import LogWriter
 from deploy.loop import run
 from robots.kinematics import projected_gravity
-from sim.factors import RobotFactors
+from sim.factors import WIDE, RobotFactors
 from sim.field import FieldRobot
 
 SPEC = robots.load("go1")
@@ -91,6 +91,15 @@ def test_a_soft_robot_under_a_load_walks_with_corrected_gains(tmp_path):
     assert 19.5 < context["log"]["seconds"] < 20.5 and context["error"]["after"] < context["error"]["before"]
     read = {reading["name"]: reading["value"] for reading in context["readings"]}
     assert 0.5 < read["kp_strength"] < 0.75
+
+
+@pytest.mark.parametrize("number", [0, 4, 10])
+def test_robots_that_once_rolled_over_or_were_lost_end_lying_where_they_began(tmp_path, number):
+    factors = RobotFactors.from_array(WIDE.sample(np.random.default_rng(1000), 24)[number])
+    routine = FieldRoutine(SPEC, FOLDER, ContextStore(tmp_path / "contexts", "go1"), compensate=True, waits=True)
+    controller, robot = drive(routine, tmp_path, factors, seed=1000 + number)
+    assert (routine.phase, routine.problem) == ("walked", "") and controller.state == "passive"
+    assert np.linalg.norm(robot.position[:2]) < 1.5 and abs(robot.position[2]) < 0.25
 
 
 def test_motors_that_cannot_be_read_end_it(tmp_path, monkeypatch):
