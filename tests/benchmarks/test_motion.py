@@ -63,4 +63,4 @@ def test_readings_of_a_compensated_walk_are_of_the_motors(tmp_path):
     found = field_trials.walk(job(tmp_path, soft))
     assert json.loads((found.log.parent / "walk.json").read_text()) == {"fault": "", "away": found.away}
     off = errors(examine((found, "go1", SHIPPED)))
-    assert off["kp"] < 0.15 and off["kp_torques"] < 0.02 and np.isfinite(off["payload"])
+    assert off["kp"] < 0.2 and off["kp_torques"] < 0.02 and np.isfinite(off["payload"])
