@@ -260,28 +260,23 @@ def with_verdict(figures: Mapping[str, Any]) -> str:
 
 
 FROM_OOD = ("ood_walking", "ood_readings", "ood_use")
+FROM_ADAPTED = "ood_adapted_readings"
 FROM_RESULTS = {
     **dict.fromkeys(
         (
             "ood",
             "ood_200",
             "ood_adapted",
-            "ood_alone",
             "ood_stranger",
-            "ood_stranger_before",
-            "ood_control",
             "ood_beyond",
             "ood_beyond_40",
-            "ood_beyond_control",
             "ood_narrow",
             "ood_go2",
-            "ood_omni",
         ),
         with_verdict,
     ),
-    "ood_200_readings": read_from,
     "ood_terrain": markdown,
-    "ood_terrain_16": with_verdict,
     "ood_time": markdown,
+    FROM_ADAPTED: read_from,
     **dict(zip(FROM_OOD, (walking, read_from, context_use), strict=True)),
 }

@@ -223,6 +223,7 @@ FILES: dict[str, str | tuple[str, ...]] = {
     "bars": bars.FILES,
     "ood_seeds": ("ood_narrow_seed0", "ood_narrow_seed1", "ood_narrow_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
+    evaluation_tables.FROM_ADAPTED: "ood_adapted",
 }  # a table whose file has another name, or that is of several files
 
 

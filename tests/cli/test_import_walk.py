@@ -42,7 +42,7 @@ def policy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("foreign")
     convention = Convention(TERMS, {}, ISAAC_LAB, history=3, by_term=True, action_scale=0.5, pose=POSE)
     script = write_torchscript(
-        folder / "policy_1.pt", models.path("go1") / "vanilla.onnx", SPEC, convention, feedback=0.5
+        folder / "policy_1.pt", models.path("go1") / "calibration.onnx", SPEC, convention, feedback=0.5
     )
     pose = {"L_hip": 0.05, "R_hip": -0.05, "F._thigh": 0.8, "R._thigh": 1.0, "calf": -1.5}
     fields = {"preset": "isaac_lab", "history": 3, "kp": SPEC.kp, "kd": SPEC.kd, "action_scale": 0.5}
