@@ -30,12 +30,12 @@ class AllConfig:
         out: folder for all stages, runs/<robot>_all by default; its `models` gets what a robot needs. Other settings
             need another folder.
         base_samples: environment steps of the base policy, in the narrow ranges.
-        samples: environment steps in the wide ranges, from the base policy on, that all policies share.
+        samples: environment steps in the wide ranges, from the base policy on: the start that all policies share.
         calibration_samples: environment steps of the policy that collects the data and calibrates in the field, after
             that, half of the robots on flat ground.
-        mode_samples: environment steps of each other policy after that, with and without contexts, with the same
-            robots.
-        last_samples: environment steps of each one's last stretch, with little exploration, as a robot will act.
+        vanilla_samples: environment steps of the policy without contexts, after the start.
+        last_samples: environment steps of a last stretch of both, with little exploration, as a robot will act; the
+            policy with contexts goes on from the one without for as many more, with the same robots.
         num_robots: conditions in the dataset.
         seed: of every stage.
     """
@@ -45,7 +45,7 @@ class AllConfig:
     base_samples: float = 18e6
     samples: float = 42e6
     calibration_samples: float = 4.5e6
-    mode_samples: float = 5e6
+    vanilla_samples: float = 5e6
     last_samples: float = 3.5e6
     num_robots: int = 320
     seed: int = 0
@@ -76,8 +76,12 @@ def main(arguments: Sequence[str]) -> None:
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
     bank = ("--bank", made / "bank.safetensors")
-    _mode(config, out, "vanilla", start, bank)
-    _mode(config, out, "multi", start, bank, "--env.context-dropout", 0.5)
+    vanilla = _stretches(config, out / "vanilla", config.vanilla_samples, start, *bank)
+    _export(config, vanilla, made / "vanilla.onnx")
+    sees = ("--mode", "multi", *bank)
+    # From the start itself a policy with contexts came to stand still before steps; from a finished one it does not.
+    stretch = ("--init", vanilla, *sees, "--env.context-dropout", 0.5, *LITTLE)
+    _export(config, _policy(config, out / "multi", config.last_samples, *stretch), made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 
 
@@ -108,13 +112,6 @@ def _settings(out: Path) -> dict[str, Any]:
 
 def _shown(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def _mode(config: AllConfig, out: Path, mode: str, start: Path, bank: tuple[str, Path], *more: object) -> None:
-    """Train a policy of a mode from the shared start, and export it."""
-    last = _stretches(config, out / mode, config.mode_samples, start, "--mode", mode, *bank, *more)
-    sees = ("--mode", mode, *bank) if mode != "vanilla" else ()
-    _export(config, last, out / "models" / f"{mode}.onnx", *sees)
 
 
 def _stretches(config: AllConfig, run: Path, samples: float, start: Path, *more: object) -> Path:
