@@ -9,7 +9,7 @@ from benchmarks.evaluation_tables import LABELS, PLACES, Rows, lookup, names, ta
 from dynamics_model.dynamics_report import closed
 from reports.charts import wilson
 
-FILES = ("ood_200", "ood_adapted", "ood_narrow", "dynamics", "motion")
+FILES = ("ood_shipped", "ood_adapted", "ood_narrow", "dynamics", "motion")
 Line = tuple[str, str, bool]
 ASKED = (  # of `multi`: robot, terrain, least success in percent
     ("nominal", "stairs_13cm", 95),
