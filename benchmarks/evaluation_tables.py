@@ -269,6 +269,7 @@ FROM_RESULTS = {
             "ood_adapted",
             "ood_stranger",
             "ood_beyond",
+            "ood_beyond_24",
             "ood_narrow",
             "ood_go2",
         ),
