@@ -38,7 +38,7 @@ def compensation(readings: Sequence[Reading]) -> Gains:
         raise RefusedError(f"gains cannot be corrected: {KP} was not read; adapt without --compensate")
     kp, kd = _factor(known[KP]), _factor(known[KD]) if KD in known else 1.0
     legs = [reading for reading in readings if reading.name in PROBES]
-    if not legs or max(reading.r2 for reading in legs) < OF_USE:
+    if len(legs) < len(PROBES) or max(reading.r2 for reading in legs) < OF_USE:
         return Gains(kp, kd)
     strength = np.array([_believed(leg) for leg in legs])
     factors = np.clip(strength.mean() / strength, LEAST / min(kp, kd), MOST / max(kp, kd))
@@ -64,10 +64,10 @@ def of_the_motors(readings: Sequence[T], gains: Gains) -> tuple[T, ...]:
     factors = {KP: 1.0 / gains.kp, KD: 1.0 / gains.kd}
     for names in (PROBES, SHARES):
         seen = np.array([reading.value for reading in readings if reading.name in names])
-        if len(seen):
+        if len(seen) == len(names):
             alone = seen / gains.legs
             strongest = alone.max() if names is SHARES else 1.0
-            factors |= dict(zip(names, alone / seen / strongest, strict=True))
+            factors |= {name: 1.0 / (leg * strongest) for name, leg in zip(names, gains.legs, strict=True)}
             factors |= {name: factors[name] * alone.mean() / seen.mean() for name in (KP, KD)}
     return tuple(_scaled(reading, float(factors.get(reading.name, 1.0))) for reading in readings)
 

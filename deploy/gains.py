@@ -30,8 +30,14 @@ class Gains:
 
     @classmethod
     def from_row(cls, row: Sequence[float]) -> Gains:
-        """Return the gains that `row` gives, or those of a log from before legs had their own: kp and kd."""
+        """Return the gains that `row` gives, or those of a log from before legs had their own: kp and kd.
+
+        Raises:
+            ValueError: if it has another number of numbers.
+        """
         kp, kd, *legs = map(float, row)
+        if len(legs) not in (0, len(LEGS)):
+            raise ValueError(f"gains have 2 or {2 + len(LEGS)} factors, not {2 + len(legs)}")
         return cls(kp, kd, tuple(legs) or ALIKE)
 
     def row(self) -> list[float]:

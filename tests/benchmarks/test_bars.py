@@ -36,7 +36,9 @@ def met(ours=190, theirs=150, adapted=190, found=1.1, swap=1.12, payload=0.4, kp
     narrow = climbs({m: theirs for m in ("vanilla_compensated", "single_compensated", "oracle")})
     narrow["rows"] += climbs({"multi_compensated": ours})["rows"]
     motion = {"motions": {"shipped": {"robots": 24, "payload": payload, "kp": kp}}}
-    lines = bars.markdown([wide, climbs({"multi": adapted}), wide, narrow, dynamics(found, swap), motion]).split("\n")[2:]
+    lines = bars.markdown([wide, climbs({"multi": adapted}), wide, narrow, dynamics(found, swap), motion]).split("\n")[
+        2:
+    ]
     return [line.rsplit("|", 2)[1].strip() for line in lines], lines
 
 

@@ -56,6 +56,15 @@ def test_a_weak_leg_gets_gains_of_its_own():
     assert compensation([reading("kp_strength", 0.9), *of_no_use]) == Gains(1 / 0.9)
 
 
+def test_legs_are_told_apart_only_where_all_are_read():
+    """A dataset in which a leg was never weak has no probe for it."""
+    some = legs((1.0, 1.0, 1.0, 0.6))[1:]
+    assert compensation([reading("kp_strength", 0.9), *some]) == Gains(1 / 0.9)
+    gains = Gains(1.25, 1.0, (0.9, 0.9, 0.9, 1.3))
+    found = of_the_motors([reading("kp_strength", 1.0), *some], gains)
+    assert [one.value for one in found] == pytest.approx([0.8, 1.0, 1.0, 0.6])
+
+
 def test_no_leg_gets_more_than_gains_may_be():
     found = compensation([reading("kp_strength", 0.55), reading("kd_strength", 1.4), *legs((1.0, 1.0, 1.0, 0.5))])
     factors = np.concatenate([found.joint_kp, found.joint_kd])
