@@ -67,15 +67,15 @@ class Wire:
     port: int = 8007
 
 
-def field_robot(robot: str, condition: Simulated, command_dt: float) -> FieldRobot:
-    """Return a simulated robot that lies on its belly, 0.8 m before the first step if there are stairs."""
+def field_robot(robot: str, condition: Simulated, command_dt: float, distance: float = 0.8) -> FieldRobot:
+    """Return a simulated robot that lies on its belly, `distance` m before the first step if there are stairs."""
     import robots
     from sim.factors import RobotFactors
     from sim.field import FieldRobot
     from sim.trial import StairsTrial
 
     factors = RobotFactors(payload=condition.payload, kp_scale=condition.kp_scale)
-    boxes = StairsTrial(condition.stairs / 100, distance=0.8).boxes if condition.stairs else []
+    boxes = StairsTrial(condition.stairs / 100, distance=distance).boxes if condition.stairs else []
     return FieldRobot(robots.load(robot), factors, boxes, seed=condition.seed, command_dt=command_dt)
 
 

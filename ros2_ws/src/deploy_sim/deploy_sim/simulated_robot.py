@@ -55,7 +55,7 @@ class SimulatedRobot(Node):
         values = declare.declare(self, PARAMETERS)
         self.spec, self.dt = robots.load(values["robot"]), 1.0 / values["rate"]
         condition = Simulated(payload=values["payload"], stairs=100.0 * values["stairs"], seed=values["seed"])
-        self.robot = field_robot(values["robot"], condition, self.dt, ahead=AHEAD)
+        self.robot = field_robot(values["robot"], condition, self.dt, distance=AHEAD)
         self._order, self._heard, self._epoch = messages.JointOrder(JOINT_NAMES), -np.inf, 0
         self.damped, self.realtime = True, Realtime(values["realtime_priority"])
         self._commands = declare.subscribe(
