@@ -163,11 +163,17 @@ def test_adapts_with_corrected_gains_and_walks_with_them(client, launch, tmp_pat
     found = client.result(client.adapt(lambda message: None, accept=True), 300.0)
     assert found.accepted, found.reason
     gains = json.loads(Path(found.context).read_text())["gains"]
-    assert gains["kp"] != 1.0 and client.latest["controller_state"].kp_factor == 1.0
+    wanted = [gains["kp"], gains["kd"], *gains["legs"]]
+    assert gains["kp"] != 1.0 and _factors(client) == [1.0] * 6
     assert client.ask("walk").success
     client.reach("walk")
-    until(lambda: client.latest["controller_state"].kp_factor == gains["kp"], 5.0, "corrected gains")
+    until(lambda: _factors(client) == wanted, 5.0, "corrected gains")
     print(f"\n> compensated: {found.report}")
+
+
+def _factors(client) -> list[float]:
+    status = client.latest["controller_state"]
+    return [status.kp_factor, status.kd_factor, *status.leg_factors]
 
 
 def _text(feedback) -> str:
