@@ -36,14 +36,22 @@ class ControllerConfig:
     Attributes:
         command_dt: time between two commands, s; divides the policy's period.
         velocity_limit: operator's commands are clipped to it: forward m/s, left m/s, turning rad/s.
+        acceleration_limit: how fast the policy's command follows the operator's, also to rest: m/s², m/s², rad/s². A
+            robot that goes back fast falls over if it is told to stop at once.
         interpolate: whether targets go linearly from one action to the next, a policy period later, instead of at once.
         safety: where the guards trip.
     """
 
     command_dt: float = 0.002
     velocity_limit: tuple[float, float, float] = (1.0, 0.6, 1.2)
+    acceleration_limit: tuple[float, float, float] = (1.0, 1.0, 3.0)
     interpolate: bool = False
     safety: SafetyConfig = field(default_factory=SafetyConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("velocity_limit", "acceleration_limit"):
+            if not all(0.0 < value < np.inf for value in getattr(self, name)):
+                raise ValueError(f"{name} {getattr(self, name)}: give finite numbers above 0")
 
 
 @dataclass(frozen=True)
@@ -245,7 +253,8 @@ class Controller:
         walking, before, runner = STATES[self.state].motion == "policy", self.gains, self.runner
         row, anew = STATES[target], target == self.state
         self.state, self.cause, self._entered, self._path = target, cause, self._tick, None
-        self.velocity = np.zeros(3)
+        if not (walking and row.motion == "policy"):
+            self.velocity = np.zeros(3)
         if row.motion == "path":
             self._path = self._plan(row)
         if row.policy is not None:
@@ -307,9 +316,10 @@ class Controller:
             return self._steering.velocity(self._elapsed, self.supervisor.reading)
         wanted = np.asarray(operator, dtype=float)
         if source == "zero" or wanted.shape != (3,) or not np.isfinite(wanted).all():
-            return np.zeros(3)
+            wanted = np.zeros(3)
         most = np.array(self.config.velocity_limit)
-        return np.clip(wanted, -most, most)
+        step = np.array(self.config.acceleration_limit) * self._decimation * self.config.command_dt
+        return self.velocity + np.clip(np.clip(wanted, -most, most) - self.velocity, -step, step)
 
     @property
     def action(self) -> np.ndarray:

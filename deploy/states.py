@@ -107,7 +107,7 @@ STATES: Mapping[str, State] = MappingProxyType(
         ),
         # The policy brings the robot to rest before its legs are held: between walking or calibrating and a stand.
         "stop": State(
-            "policy", kp=1, kd=1, powered=True, on={"walk": "walk", "damping": "damping"}, done="stand", seconds=1.0
+            "policy", kp=1, kd=1, powered=True, on={"walk": "walk", "damping": "damping"}, done="stand", seconds=1.5
         ),
         "lie_down": State(
             "path",

@@ -260,9 +260,26 @@ def test_bad_velocity_commands_stop(controller, robot, velocity):
 
 def test_velocity_commands_are_clipped(controller, robot):
     bring_to(controller, robot, "walk")
-    for _ in range(6):
+    for _ in range(round(1.1 / DT)):
         tick(controller, robot, velocity=(9.0, -9.0, 9.0))
-    assert np.array_equal(controller.velocity, [1.0, -0.6, 1.2])
+    assert np.allclose(controller.velocity, [1.0, -0.6, 1.2])
+
+
+def test_the_command_changes_no_faster_than_it_may_also_to_rest(controller, robot):
+    """A robot that went back at 0.6 m/s toppled when its command fell to zero at once."""
+    bring_to(controller, robot, "walk")
+    most = np.array(controller.config.acceleration_limit) * 0.02 + 1e-9
+    seen = [controller.velocity]
+    for event in (None, "stand"):
+        tick(controller, robot, event, velocity=(-0.6, 0.4, 1.0))
+        for _ in range(round(1.0 / DT)):
+            tick(controller, robot, velocity=(-0.6, 0.4, 1.0))
+            if controller.policy_tick:
+                seen.append(controller.velocity)
+        if event is None:
+            assert np.allclose(controller.velocity, [-0.6, 0.4, 1.0])
+    assert controller.state == "stop" and not controller.velocity.any()
+    assert (np.abs(np.diff(seen, axis=0)) <= most).all()
 
 
 def test_policy_rate_and_action(controller, robot, spec):

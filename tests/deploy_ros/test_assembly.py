@@ -47,6 +47,8 @@ def test_makes_a_controller_with_the_limits_and_the_terrain(artifacts):
     made = assembly.controller(Settings(values))
     assert made.state == "passive" and made.contexts.terrain_name == "flat"
     np.testing.assert_allclose(made.config.velocity_limit, [0.5, 0.1, 0.2])
+    with pytest.raises(ValueError, match="give finite numbers above 0"):
+        assembly.controller(Settings({**values, "acceleration_limit": [1.0, 0.0, 3.0]}))
     with pytest.raises(ValueError, match="unknown terrain"):
         assembly.controller(Settings({**values, "terrain": "the moon"}))
     with pytest.raises(FileNotFoundError, match=r"/nowhere/context\.json"):

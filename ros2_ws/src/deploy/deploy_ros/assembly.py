@@ -98,8 +98,8 @@ def controller(settings: Settings, before: Controller | None = None) -> Controll
         ValueError: if one is damaged, or does not fit the robot or the others.
     """
     spec, policy, folder = robots.load(settings["robot"]), settings.policy(), settings.models()
-    forward, left, turn = settings["velocity_limit"]
-    config = ControllerConfig(command_dt=settings.command_dt, velocity_limit=(forward, left, turn))
+    limits = {name: tuple(settings[name]) for name in ("velocity_limit", "acceleration_limit")}
+    config = ControllerConfig(command_dt=settings.command_dt, **limits)
     if policy is None:
         made = Controller(spec, config=config)
     else:

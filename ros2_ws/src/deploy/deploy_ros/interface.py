@@ -215,6 +215,7 @@ PARAMETERS = (
     Parameter("realtime_priority", 0, "SCHED_FIFO priority of the control loop; 0 is none", lower=0, upper=99),
     Parameter("cpu", -1, "core on which the control loop stays; -1 is any", lower=-1, upper=1023),
     Parameter("velocity_limit", [1.0, 0.6, 1.2], "velocity commands are clipped to it: m/s, m/s, rad/s"),
+    Parameter("acceleration_limit", [1.0, 1.0, 3.0], "commands change no faster, also to rest: m/s², m/s², rad/s²"),
     Parameter("cmd_vel_stamped", False, "whether `cmd_vel` is a TwistStamped"),
     Parameter("world_frame", "world", "tf frame of which the base's attitude is told"),
     Parameter("frame_prefix", "", "put before every tf frame, as robot_state_publisher's"),
