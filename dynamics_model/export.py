@@ -132,6 +132,8 @@ def export(model: DynamicsModel, info: ModelInfo, probes: list[dict[str, Any]], 
             verbose=False,
         )
     proto = program.model_proto
+    for node in proto.graph.node:
+        node.ClearField("metadata_props")  # traces, with the paths of this machine
     entry = proto.metadata_props.add()
     entry.key, entry.value = "dmcm", json.dumps(metadata(model, info, probes))
     onnx.checker.check_model(proto)

@@ -144,7 +144,10 @@ def _to_onnx(actor: torch.nn.Module, sizes: dict[str, int]) -> onnx.ModelProto:
         dynamo=True,
         verbose=False,
     )
-    return program.model_proto
+    model = program.model_proto
+    for node in model.graph.node:
+        node.ClearField("metadata_props")  # traces, with the paths of this machine
+    return model
 
 
 def _reference(actor: torch.nn.Module, sizes: dict[str, int], pairs: int = 4) -> dict[str, Any]:

@@ -156,6 +156,7 @@ def test_the_graph_is_one_file_with_all_the_field_needs(trained):
     path = trained[0] / "dynamics.onnx"
     proto = onnx.load(str(path), load_external_data=False)
     assert not any(t.data_location == onnx.TensorProto.EXTERNAL for t in proto.graph.initializer)
+    assert not any(node.metadata_props for node in proto.graph.node), "traces, with the paths of this machine"
     (entry,) = [p for p in proto.metadata_props if p.key == "dmcm"]
     meta = json.loads(entry.value)
     wanted = {"schema", "kind", "robot", "robot_digest", "joint_names", "control_dt", "history", "frame", "context"}

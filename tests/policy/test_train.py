@@ -237,6 +237,7 @@ def test_export_agrees_with_torch_for_any_batch(trained, tmp_path, mode):
         obs = env.get_observations()[:count]
         expected = runner.alg.get_policy()(obs).detach()
         assert torch.allclose(act(obs), expected, atol=1e-5)
+    assert b"export.py" not in out.read_bytes(), "paths of this machine"
 
 
 def test_the_controller_takes_what_training_exports(trained, tmp_path):
