@@ -20,6 +20,7 @@ from policy.monitor import Monitor, Snapshot
 from sim.env import ContextTable, QuadrupedEnv
 
 CRITIC_WARM_UP = 30  # iterations in which a new critic learns what a given actor is worth
+GENTLY = 1e-5  # learning rate to go on with from another policy: the least that rsl_rl's adaptive schedule takes
 
 
 class Runner(OnPolicyRunner):
@@ -95,8 +96,10 @@ class Runner(OnPolicyRunner):
             self.alg.compute_returns(obs)
         middle = time.perf_counter()
         self.alg.get_policy().requires_grad_(self._critic_only == 0)
-        self._critic_only = max(0, self._critic_only - 1)
         losses = self.alg.update()
+        if self._critic_only:
+            self._critic_only -= 1
+            self._go_gently()
         seconds = (middle - start, time.perf_counter() - middle)
         ends: dict[str, list[float]] = {}
         for extras in self.logger.ep_extras:
@@ -211,8 +214,21 @@ class Runner(OnPolicyRunner):
         self._take(path, whole_state, {"actor": True, "critic": whole}, True)
         if whole:
             self._restore_levels(state)
+            self._go_gently()
         else:
             self._critic_only = CRITIC_WARM_UP
+
+    def _go_gently(self) -> None:
+        """Let the adaptive schedule begin at the smallest rate, unless the critic learns alone.
+
+        A finished policy explores little: the same step of its weights takes it farther, by the spread of its actions.
+        At the rate of a new training the first updates spoil it, and it takes millions of samples to climb again.
+        """
+        if self.alg.schedule != "adaptive" or self._critic_only:
+            return
+        self.alg.learning_rate = GENTLY
+        for group in self.alg.optimizer.param_groups:
+            group["lr"] = GENTLY
 
     def _restore_levels(self, state: dict) -> None:
         """Give the robots back their levels, where they stand on the same kinds of terrain as then."""

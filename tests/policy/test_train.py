@@ -382,6 +382,23 @@ def test_a_start_from_an_exported_policy_acts_as_it_and_trains_the_critic_first(
     assert all(torch.equal(a, b) for a, b in zip(before, again.alg.get_policy().mlp.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_policy_goes_on_from_another_by_small_steps_first(trained, tmp_path, exported):
+    """A finished policy fell from climbing nearly always to one time in six within 1.2 M samples."""
+    start = newest_checkpoint(trained)
+    if exported:
+        start = tmp_path / "policy.onnx"
+        export(ExportConfig(newest_checkpoint(trained), start))
+    setup = config(tmp_path / "go_on", init=start)
+    runner = make_runner(setup, make_env(setup.env))
+    runner.start_from(start, None, action_std=0.1)
+    before = torch.cat([value.flatten() for value in runner.alg.get_policy().mlp.parameters()]).clone()
+    runner._critic_only = min(runner._critic_only, 1)  # the critic's time alone is shortened
+    runner.learn_samples((1 + exported) * setup.ppo.num_steps_per_env * setup.env.num_envs)
+    after = torch.cat([value.flatten() for value in runner.alg.get_policy().mlp.parameters()])
+    assert 0.0 < (after - before).abs().max() < 1e-3, "16 steps of 1e-5 and a little more"
+
+
 def test_a_start_from_what_is_no_exported_policy_is_refused(trained, tmp_path):
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
