@@ -33,9 +33,10 @@ class AllConfig:
         samples: environment steps in the wide ranges, from the base policy on: the start that all policies share.
         calibration_samples: environment steps of the policy that collects the data and calibrates in the field, after
             that, half of the robots on flat ground.
-        vanilla_samples: environment steps of the policy without contexts, after the start.
-        last_samples: environment steps of a last stretch of both, with little exploration, as a robot will act; the
-            policy with contexts goes on from the one without for as many more, with the same robots.
+        climb_samples: environment steps on stairs, after the start.
+        fine_samples: environment steps after that with fine physics, in which feet do not creep.
+        last_samples: environment steps of a last stretch of each policy, with little exploration, as a robot will act:
+            with and without contexts from the same one on, with the same robots.
         num_robots: conditions in the dataset.
         seed: of every stage.
     """
@@ -45,7 +46,8 @@ class AllConfig:
     base_samples: float = 18e6
     samples: float = 42e6
     calibration_samples: float = 4.5e6
-    vanilla_samples: float = 5e6
+    climb_samples: float = 5e6
+    fine_samples: float = 5e6
     last_samples: float = 3.5e6
     num_robots: int = 320
     seed: int = 0
@@ -65,7 +67,8 @@ def main(arguments: Sequence[str]) -> None:
     made, data, learned = out / "models", out / "data", out / "dynamics"
     base = _policy(config, out / "base", config.base_samples, "--env.factors", "narrow")
     start = _policy(config, out / "start", config.samples, "--init", base)
-    walks = _stretches(config, out / "calibration", config.calibration_samples, start, *GROUND)
+    walks = _policy(config, out / "walks", config.calibration_samples, "--init", start, *GROUND)
+    walks = _policy(config, out / "calibration", config.last_samples, "--init", walks, *GROUND, *LITTLE)
     _export(config, walks, made / "calibration.onnx")
     seed = ("--seed", config.seed)
     robots = ("--num-robots", config.num_robots, *_robot(config))
@@ -76,12 +79,14 @@ def main(arguments: Sequence[str]) -> None:
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
     bank = ("--bank", made / "bank.safetensors")
-    vanilla = _stretches(config, out / "vanilla", config.vanilla_samples, start, *bank)
-    _export(config, vanilla, made / "vanilla.onnx")
+    # Fast physics first, then fine: without it policies go back faster than they are told.
+    climbs = _policy(config, out / "climbs", config.climb_samples, *bank, "--init", start)
+    holds = _policy(config, out / "holds", config.fine_samples, *bank, "--init", climbs, "--env.fine", *LITTLE)
+    last = (*bank, "--init", holds, "--env.fine", "--env.terrain.shares.flat", 0.4, *LITTLE)
+    _export(config, _policy(config, out / "vanilla", config.last_samples, *last), made / "vanilla.onnx")
     sees = ("--mode", "multi", *bank)
-    # From the start itself a policy with contexts came to stand still before steps; from a finished one it does not.
-    stretch = ("--init", vanilla, *sees, "--env.context-dropout", 0.5, *LITTLE)
-    _export(config, _policy(config, out / "multi", config.last_samples, *stretch), made / "multi.onnx", *sees)
+    told = (*last, "--mode", "multi", "--env.context-dropout", 0.25)
+    _export(config, _policy(config, out / "multi", config.last_samples, *told), made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 
 
@@ -112,12 +117,6 @@ def _settings(out: Path) -> dict[str, Any]:
 
 def _shown(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def _stretches(config: AllConfig, run: Path, samples: float, start: Path, *more: object) -> Path:
-    """Train a policy from the shared start, then a last stretch with little exploration; return its last checkpoint."""
-    first = _policy(config, run, samples, *more, "--init", start)
-    return _policy(config, run.with_name(f"{run.name}_last"), config.last_samples, *more, "--init", first, *LITTLE)
 
 
 def _export(config: AllConfig, checkpoint: Path, product: Path, *sees: object) -> None:

@@ -37,19 +37,21 @@ def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     assert [" ".join(words[:2]) for words in stages] == [
         *("train policy",) * 4,
         *("export --checkpoint", "collect --policy", "train dynamics"),
-        *("train policy", "train policy", "export --checkpoint", "train policy", "export --checkpoint"),
+        *("train policy",) * 3,
+        *("export --checkpoint", "train policy", "export --checkpoint"),
     ]
     made = {path.name for path in (tmp_path / "models").iterdir()}
     assert made == {"calibration.onnx", "vanilla.onnx", "multi.onnx", "dynamics.onnx", "bank.safetensors"}
     assert all("go2" in words for words in stages if words[:2] != ["train", "dynamics"])
     trained = [words for words in stages if "--init" in words]
     starts = [Path(words[words.index("--init") + 1]).parent.name for words in trained]
-    assert starts == ["base", "start", "calibration", "start", "vanilla", "vanilla_last"]
-    assert ["--bank" in words for words in trained] == [False] * 3 + [True] * 3, "the last ones with the same robots"
+    assert starts == ["base", "start", "walks", "start", "climbs", "holds", "holds"]
+    assert ["--bank" in words for words in trained] == [False] * 3 + [True] * 4, "the last ones with the same robots"
+    assert ["--env.fine" in words for words in trained] == [False] * 4 + [True] * 3
     little = ["--action-std" in words and "--ppo.quiet-share" in words for words in trained]
     varied = ["--env.nuisances.preset" in words for words in trained]
-    assert varied == [False, True, True, False, False, False], "only the policy that calibrates"
-    assert little == [False, False, True, False, True, True]
+    assert varied == [False, True, True] + [False] * 4, "only the policy that calibrates"
+    assert little == [False, False, True, False, True, True, True]
 
 
 def test_finished_stages_are_kept(stages, tmp_path):
