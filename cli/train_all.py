@@ -33,10 +33,11 @@ class AllConfig:
         samples: environment steps in the wide ranges, from the base policy on: the start that all policies share.
         calibration_samples: environment steps of the policy that collects the data and calibrates in the field, after
             that, half of the robots on flat ground.
-        climb_samples: environment steps on stairs, after the start.
-        fine_samples: environment steps after that with fine physics, in which feet do not creep.
-        last_samples: environment steps of a last stretch of each policy, with little exploration, as a robot will act:
-            with and without contexts from the same one on, with the same robots.
+        vanilla_samples: environment steps of the policy without contexts, after the start.
+        last_samples: environment steps of a last stretch of both, with little exploration, as a robot will act.
+        fine_samples: environment steps of the policy without contexts after that, with fine physics, in which feet do
+            not creep.
+        context_samples: environment steps of the policy with contexts, from there on, with the same robots.
         num_robots: conditions in the dataset.
         seed: of every stage.
     """
@@ -46,9 +47,10 @@ class AllConfig:
     base_samples: float = 18e6
     samples: float = 42e6
     calibration_samples: float = 4.5e6
-    climb_samples: float = 5e6
-    fine_samples: float = 5e6
+    vanilla_samples: float = 5e6
     last_samples: float = 3.5e6
+    fine_samples: float = 5e6
+    context_samples: float = 0.5e6
     num_robots: int = 320
     seed: int = 0
 
@@ -67,8 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     made, data, learned = out / "models", out / "data", out / "dynamics"
     base = _policy(config, out / "base", config.base_samples, "--env.factors", "narrow")
     start = _policy(config, out / "start", config.samples, "--init", base)
-    walks = _policy(config, out / "walks", config.calibration_samples, "--init", start, *GROUND)
-    walks = _policy(config, out / "calibration", config.last_samples, "--init", walks, *GROUND, *LITTLE)
+    walks = _stretches(config, out / "calibration", config.calibration_samples, start, *GROUND)
     _export(config, walks, made / "calibration.onnx")
     seed = ("--seed", config.seed)
     robots = ("--num-robots", config.num_robots, *_robot(config))
@@ -79,14 +80,13 @@ def main(arguments: Sequence[str]) -> None:
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
     bank = ("--bank", made / "bank.safetensors")
-    # Fast physics first, then fine: without it policies go back faster than they are told.
-    climbs = _policy(config, out / "climbs", config.climb_samples, *bank, "--init", start)
-    holds = _policy(config, out / "holds", config.fine_samples, *bank, "--init", climbs, "--env.fine", *LITTLE)
-    last = (*bank, "--init", holds, "--env.fine", "--env.terrain.shares.flat", 0.4, *LITTLE)
-    _export(config, _policy(config, out / "vanilla", config.last_samples, *last), made / "vanilla.onnx")
+    climbs = _stretches(config, out / "climbs", config.vanilla_samples, start, *bank)
+    fine = (*bank, "--env.fine", *LITTLE)
+    vanilla = _policy(config, out / "vanilla", config.fine_samples, *fine, "--init", climbs)
+    _export(config, vanilla, made / "vanilla.onnx")
     sees = ("--mode", "multi", *bank)
-    told = (*last, "--mode", "multi", "--env.context-dropout", 0.25)
-    _export(config, _policy(config, out / "multi", config.last_samples, *told), made / "multi.onnx", *sees)
+    told = (*fine, "--mode", "multi", "--env.context-dropout", 0.25, "--init", vanilla)
+    _export(config, _policy(config, out / "multi", config.context_samples, *told), made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 
 
@@ -117,6 +117,12 @@ def _settings(out: Path) -> dict[str, Any]:
 
 def _shown(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _stretches(config: AllConfig, run: Path, samples: float, start: Path, *more: object) -> Path:
+    """Train a policy from the shared start, then a last stretch with little exploration; return its last checkpoint."""
+    first = _policy(config, run, samples, *more, "--init", start)
+    return _policy(config, run.with_name(f"{run.name}_last"), config.last_samples, *more, "--init", first, *LITTLE)
 
 
 def _export(config: AllConfig, checkpoint: Path, product: Path, *sees: object) -> None:

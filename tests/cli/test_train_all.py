@@ -45,9 +45,9 @@ def test_stages_run_in_order_and_leave_what_a_robot_needs(stages, tmp_path):
     assert all("go2" in words for words in stages if words[:2] != ["train", "dynamics"])
     trained = [words for words in stages if "--init" in words]
     starts = [Path(words[words.index("--init") + 1]).parent.name for words in trained]
-    assert starts == ["base", "start", "walks", "start", "climbs", "holds", "holds"]
+    assert starts == ["base", "start", "calibration", "start", "climbs", "climbs_last", "vanilla"]
     assert ["--bank" in words for words in trained] == [False] * 3 + [True] * 4, "the last ones with the same robots"
-    assert ["--env.fine" in words for words in trained] == [False] * 4 + [True] * 3
+    assert ["--env.fine" in words for words in trained] == [False] * 5 + [True] * 2
     little = ["--action-std" in words and "--ppo.quiet-share" in words for words in trained]
     varied = ["--env.nuisances.preset" in words for words in trained]
     assert varied == [False, True, True] + [False] * 4, "only the policy that calibrates"
