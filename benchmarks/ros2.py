@@ -182,7 +182,7 @@ def main() -> None:
         runs = [tests(workspace, robot, given.fifo) for robot in given.robots]
         off = jitter(workspace, given.seconds, given.rounds, given.fifo)
     figures = {"ros": ros, "build": made, "runs": runs, "jitter": off}
-    write_figures(given.json, figures, [Path(__file__).name, *sys.argv[1:]])
+    write_figures(given.json, figures, program="python benchmarks/ros2.py")
     print(table(figures))
 
 

@@ -35,7 +35,11 @@ def check_output(path: Path | None) -> None:
 
 
 def write_figures(
-    path: Path | None, figures: Mapping[str, Any], command: Sequence[str] | None = None, seed: int | None = None
+    path: Path | None,
+    figures: Mapping[str, Any],
+    command: Sequence[str] | None = None,
+    seed: int | None = None,
+    program: str = "dmcm",
 ) -> None:
     """Write `figures` to `path`, atomically, with command line, seed, commit, date and machine under the key `run`.
 
@@ -43,8 +47,9 @@ def write_figures(
         path: the file; None writes nothing.
         figures: what was measured: nested mappings and sequences of numbers (numpy's too) and text. A number that is
             not finite becomes null.
-        command: the arguments after `dmcm`, the process's by default.
+        command: the arguments after the program, the process's by default.
         seed: of the random numbers.
+        program: what was run.
 
     Raises:
         ValueError: if a figure is called `run`.
@@ -54,7 +59,7 @@ def write_figures(
     if path is None:
         return
     origin = {
-        "command": shlex.join(["dmcm", *map(_anywhere, sys.argv[1:] if command is None else command)]),
+        "command": f"{program} {shlex.join(map(_anywhere, sys.argv[1:] if command is None else command))}",
         "seed": seed,
         "commit": commit(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
