@@ -49,9 +49,10 @@ class ControllerConfig:
     safety: SafetyConfig = field(default_factory=SafetyConfig)
 
     def __post_init__(self) -> None:
-        for name in ("velocity_limit", "acceleration_limit"):
-            if not all(0.0 < value < np.inf for value in getattr(self, name)):
-                raise ValueError(f"{name} {getattr(self, name)}: give finite numbers above 0")
+        if not all(0.0 <= value < np.inf for value in self.velocity_limit):
+            raise ValueError(f"velocity_limit {self.velocity_limit}: give finite numbers, 0 or above")
+        if not all(0.0 < value < np.inf for value in self.acceleration_limit):
+            raise ValueError(f"acceleration_limit {self.acceleration_limit}: give finite numbers above 0")
 
 
 @dataclass(frozen=True)

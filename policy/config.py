@@ -61,7 +61,8 @@ class PolicyConfig:
         bank: context bank (bank.safetensors), which `single` and `multi` need: the contexts of the robots that are
             trained on follow from those of its robots.
         history: frames that mode `history` sees.
-        init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight.
+        init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight, and the adaptive
+            learning rate at its smallest.
         action_std: spread of the actions to go on from `init` with; None keeps a checkpoint's. A robot takes the mean,
             so a last stretch with little spread trains what it will do.
         resume: go on from the run's newest checkpoint.

@@ -265,6 +265,13 @@ def test_velocity_commands_are_clipped(controller, robot):
     assert np.allclose(controller.velocity, [1.0, -0.6, 1.2])
 
 
+def test_a_limit_of_zero_forbids_a_direction_and_a_negative_one_is_refused():
+    assert ControllerConfig(velocity_limit=(1.0, 0.0, 1.0)).velocity_limit[1] == 0.0
+    for limits in ({"velocity_limit": (1.0, -0.1, 1.0)}, {"acceleration_limit": (1.0, np.nan, 1.0)}):
+        with pytest.raises(ValueError, match=f"{next(iter(limits))} .*: give finite numbers"):
+            ControllerConfig(**limits)
+
+
 def test_the_command_changes_no_faster_than_it_may_also_to_rest(controller, robot):
     """A robot that went back at 0.6 m/s toppled when its command fell to zero at once."""
     bring_to(controller, robot, "walk")
