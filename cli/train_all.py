@@ -17,8 +17,9 @@ from cli.drivers import RobotName
 SETTINGS = "settings.json"
 LITTLE = ("--action-std", 0.15, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.6)  # exploration, as a robot will act
 LEARNER = ("--table.iterations", 10_000, "--table.seconds", "inf", "--chains-stage.iterations", 500)
-# Where a robot calibrates: much flat ground, of any grip. Policies that climb did worse with nuisances.
-GROUND = ("--env.nuisances.preset", "usual", "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
+VARIED = ("--env.nuisances.preset", "usual")  # floors, motors and encoders as they come
+# Where a robot calibrates: much flat ground, of any grip.
+GROUND = (*VARIED, "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
 
 
 @dataclass
@@ -36,7 +37,7 @@ class AllConfig:
         vanilla_samples: environment steps of the policy without contexts, after the start.
         last_samples: environment steps of a last stretch of both, with little exploration, as a robot will act.
         fine_samples: environment steps of the policy without contexts after that, with fine physics, in which feet do
-            not creep.
+            not creep, and as many again with nuisances, after which it goes as fast as it is told.
         context_samples: environment steps of the policy with contexts, from there on, with the same robots.
         num_robots: conditions in the dataset.
         seed: of every stage.
@@ -82,10 +83,11 @@ def main(arguments: Sequence[str]) -> None:
     bank = ("--bank", made / "bank.safetensors")
     climbs = _stretches(config, out / "climbs", config.vanilla_samples, start, *bank)
     fine = (*bank, "--env.fine", *LITTLE)
-    vanilla = _policy(config, out / "vanilla", config.fine_samples, *fine, "--init", climbs)
+    firm = _policy(config, out / "firm", config.fine_samples, *fine, "--init", climbs)
+    vanilla = _policy(config, out / "vanilla", config.fine_samples, *fine, *VARIED, "--init", firm)
     _export(config, vanilla, made / "vanilla.onnx")
     sees = ("--mode", "multi", *bank)
-    told = (*fine, "--mode", "multi", "--env.context-dropout", 0.25, "--init", vanilla)
+    told = (*fine, *VARIED, "--mode", "multi", "--env.context-dropout", 0.25, "--init", vanilla)
     _export(config, _policy(config, out / "multi", config.context_samples, *told), made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 
