@@ -87,12 +87,12 @@ def run(config: PolicyConfig, origin: Origin | None = None) -> Path:
         config.env.context_noise = config.env.context_dropout = 0.0
     contexts = contexts_for(config)
     env = make_env(config.env, contexts)
-    config.run.mkdir(parents=True, exist_ok=True)
     runner = make_runner(config, env)
     if existing:
         runner.load(str(existing))
     elif config.init:
         runner.start_from(config.init, contexts, config.action_std)
+    config.run.mkdir(parents=True, exist_ok=True)
     if distributed.rank() == 0:
         record = {**asdict(config), "origin": origin and asdict(origin)}
         (config.run / runs.CONFIG).write_text(json.dumps(record, indent=1, default=str))

@@ -405,3 +405,4 @@ def test_a_start_from_what_is_no_exported_policy_is_refused(trained, tmp_path):
     setup = config(tmp_path / "go_on", init=broken)
     with pytest.raises(ValueError, match=r"broken\.onnx is not a policy"):
         run(setup)
+    assert not setup.run.exists(), "a refused start leaves no folder behind"
