@@ -37,7 +37,7 @@ class AllConfig:
         vanilla_samples: environment steps of the policy without contexts, after the start.
         last_samples: environment steps of a last stretch of both, with little exploration, as a robot will act.
         fine_samples: environment steps of the policy without contexts after that, with fine physics, in which feet do
-            not creep, and as many again with nuisances, after which it goes as fast as it is told.
+            not creep, and as many again with nuisances, after which it goes about as fast as told.
         context_samples: environment steps of the policy with contexts, from there on, with the same robots.
         num_robots: conditions in the dataset.
         seed: of every stage.
