@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.drivers import RobotName
+from policy import runs
 
 SETTINGS = "settings.json"
 LITTLE = ("--action-std", 0.15, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.6)  # exploration, as a robot will act
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the stages in order.
 
     Raises:
-        ValueError: if the folder's stages were made with other settings, or its record of them is damaged.
+        ValueError: if the folder's stages were made with other settings or options, or its record of them is damaged.
     """
     import tyro
 
@@ -137,13 +138,29 @@ def _robot(config: AllConfig) -> tuple[str, str]:
 
 def _policy(config: AllConfig, run: Path, samples: float, *more: object) -> Path:
     """Train a policy in the folder `run`, or go on, and return its last checkpoint."""
+    setup = ("--samples", f"{samples:.0f}", "--seed", config.seed, "--env.robot", config.robot)
+    words = ("dmcm", "train", "policy", "--run", run, *setup, *more)
+    if _samples(run) >= 0:
+        _refuse_another_recipe(run, words)
     if _samples(run) < samples:
         go_on = ("--resume",) if _samples(run) >= 0 else ()
-        setup = ("--samples", f"{samples:.0f}", "--seed", config.seed, "--env.robot", config.robot)
-        _dmcm("train", "policy", "--run", run, *setup, *more, *go_on)
+        _dmcm(*words[1:], *go_on)
     if _samples(run) < samples:
         raise KeyboardInterrupt
     return run / f"model_{_samples(run)}.pt"
+
+
+def _refuse_another_recipe(run: Path, words: Sequence[object]) -> None:
+    """Raise ValueError if the run was begun with other words than these, as by an earlier version; folders may move."""
+    origin = runs.read(run).origin
+    before = [Path(word).name for word in shlex.split(origin.command if origin else "") if word != "--resume"]
+    now = [Path(str(word)).name for word in words]
+    if before != now:
+        differ = [word for word in (*before, *now) if (word in before) != (word in now)]
+        raise ValueError(
+            f"{run} was trained with other options than this stage has now ({' '.join(differ)}): give another --out, "
+            "or remove this folder, those of the stages after it and what they wrote into models/"
+        )
 
 
 def _samples(run: Path) -> int:

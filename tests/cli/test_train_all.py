@@ -1,8 +1,17 @@
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from cli import train_all
+from policy.runs import Origin
+
+
+def begun(folder: Path, words: list[str]):
+    """Write the record of a run that these words began."""
+    record = {"origin": asdict(Origin.now(["dmcm", *words], commit="0" * 12))}
+    (folder / "config.json").write_text(json.dumps(record))
 
 
 @pytest.fixture
@@ -20,6 +29,7 @@ def stages(monkeypatch):
             folder = option(words, "--run")
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"model_{option(words, '--samples')}.pt").touch()
+            begun(folder, words)
         elif words[:2] == ["train", "dynamics"]:
             folder = option(words, "--output")
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,12 +72,35 @@ def test_finished_stages_are_kept(stages, tmp_path):
     assert [words[0] for words in stages] == ["collect"], "which keeps its own finished tasks"
 
 
-def test_an_interrupted_policy_goes_on(stages, tmp_path):
-    run = tmp_path / "base"
-    run.mkdir()
-    (run / "model_40.pt").touch()
-    train_all.main(["--out", str(tmp_path), "--samples", "200", "--base-samples", "100"])
-    assert "--resume" in stages[0] and "--resume" not in stages[5]
+def test_an_interrupted_policy_goes_on_any_number_of_times(stages, tmp_path):
+    options = ["--out", str(tmp_path), "--samples", "200", "--base-samples", "100"]
+    train_all.main(options)
+    for _ in range(2):
+        (tmp_path / "base" / "model_100.pt").rename(tmp_path / "base" / "model_40.pt")
+        stages.clear()
+        train_all.main(options)
+        assert [words[-1] for words in stages if words[:2] == ["train", "policy"]] == ["--resume"]
+        (tmp_path / "base" / "model_40.pt").unlink()
+
+
+def test_a_folder_that_moved_is_kept(stages, tmp_path):
+    train_all.main(["--out", str(tmp_path / "old")])
+    (tmp_path / "old").rename(tmp_path / "new")
+    stages.clear()
+    train_all.main(["--out", str(tmp_path / "new")])
+    assert [words[0] for words in stages] == ["collect"]
+
+
+def test_a_stage_of_another_recipe_is_refused_and_left_as_it_is(stages, tmp_path):
+    train_all.main(["--out", str(tmp_path)])
+    vanilla = next(words for words in stages if "vanilla" in str(words[3]))
+    begun(tmp_path / "vanilla", [word for word in vanilla if word not in train_all.VARIED])
+    stages.clear()
+    with pytest.raises(
+        ValueError, match=r"vanilla was trained with other options .*\(--env\.nuisances\.preset usual\)"
+    ):
+        train_all.main(["--out", str(tmp_path)])
+    assert [words[0] for words in stages] == ["collect"]
 
 
 @pytest.mark.parametrize(
