@@ -16,11 +16,13 @@ from cli.drivers import RobotName
 from policy import runs
 
 SETTINGS = "settings.json"
-LITTLE = ("--action-std", 0.15, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.6)  # exploration, as a robot will act
+LITTLE = ("--action-std", 0.18, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.5)  # exploration, as a robot will act
 LEARNER = ("--table.iterations", 10_000, "--table.seconds", "inf", "--chains-stage.iterations", 500)
 VARIED = ("--env.nuisances.preset", "usual")  # floors, motors and encoders as they come
+LEVEL = "--env.terrain.start-level"
 # Where a robot calibrates: much flat ground, of any grip.
-GROUND = (*VARIED, "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
+GROUND = (*VARIED, LEVEL, 4, "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
+STEEP = (LEVEL, 7)  # where it climbs: every height from the beginning, as the start has seen them
 
 
 @dataclass
@@ -82,8 +84,8 @@ def main(arguments: Sequence[str]) -> None:
     for name in ("bank.safetensors", "dynamics.onnx"):
         _copy(learned / name, made / name)
     bank = ("--bank", made / "bank.safetensors")
-    climbs = _stretches(config, out / "climbs", config.vanilla_samples, start, *bank)
-    fine = (*bank, "--env.fine", *LITTLE)
+    climbs = _stretches(config, out / "climbs", config.vanilla_samples, start, *STEEP, *bank)
+    fine = (*STEEP, *bank, "--env.fine", *LITTLE)
     firm = _policy(config, out / "firm", config.fine_samples, *fine, "--init", climbs)
     vanilla = _policy(config, out / "vanilla", config.fine_samples, *fine, *VARIED, "--init", firm)
     _export(config, vanilla, made / "vanilla.onnx")
