@@ -128,7 +128,7 @@ class EnvConfig:
     stall_s: float = 3.0  # s without getting anywhere, though commanded, that end an episode as a fall does; 0 never
     push_period_s: float = 8.0  # s
     push_speed: float = 0.5  # m/s
-    factors: Literal["narrow", "wide"] = "wide"  # see sim.factors.RANGES
+    factors: Literal["narrow", "wide", "limping"] = "wide"  # see sim.factors.RANGES
     history: int = 1  # frames of proprioception that the policy sees
     context_noise: float = 0.25  # share of a context's spread over the bank
     context_dropout: float = 0.1  # share of episodes in which the robot's context is the nominal one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 
 import numpy as np
 
@@ -119,7 +119,11 @@ WIDE = FactorRanges(
 )
 
 
-RANGES = {"narrow": NARROW, "wide": WIDE}
+# "limping" is for a policy that falls with a weak leg: in "wide" one robot in eighty has a given leg below 0.65.
+LIMPING = replace(WIDE, weak_leg=(0.55, 0.9), weak_leg_chance=0.9)
+
+
+RANGES = {"narrow": NARROW, "wide": WIDE, "limping": LIMPING}
 
 
 # What differs between robots and episodes without being the robot's context: name, columns, nominal value, unit.

@@ -40,7 +40,7 @@ def test_a_bank_of_two_robots_makes_no_contexts_far_from_theirs():
     assert np.abs(with_robots(bank, WIDE.sample(np.random.default_rng(1), 500), 0).robot_contexts).max() < 50
 
 
-@pytest.mark.parametrize("ranges", ["narrow", "wide"])
+@pytest.mark.parametrize("ranges", list(RANGES))
 def test_training_meets_weak_legs_of_every_strength_in_its_ranges_whatever_the_bank_holds(tmp_path, ranges):
     setup = config(tmp_path, mode="multi", bank=make_bank(tmp_path / "bank.safetensors", ranges=NARROW))
     setup.env.factors = ranges

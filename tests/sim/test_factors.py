@@ -3,11 +3,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sim.factors import FACTOR_NAMES, FACTOR_UNITS, NARROW, WIDE, RobotFactors, task_sequence
+from sim.factors import FACTOR_NAMES, FACTOR_UNITS, LIMPING, NARROW, WEAK_LEGS, WIDE, RobotFactors, task_sequence
 from tests.helpers_factors import within
 
 
-@pytest.mark.parametrize("ranges", [NARROW, WIDE])
+@pytest.mark.parametrize("ranges", [NARROW, WIDE, LIMPING])
 def test_samples_lie_in_their_ranges(ranges):
     values = ranges.sample(np.random.default_rng(0), 500)
     assert values.shape == (500, len(FACTOR_NAMES))
@@ -27,6 +27,13 @@ def test_at_most_one_leg_is_weak():
     legs = values[:, [FACTOR_NAMES.index(f"weak_leg_{leg}") for leg in ("fl", "fr", "rl", "rr")]]
     assert ((legs < 1.0).sum(axis=1) <= 1).all()
     assert (legs < 1.0).any(axis=0).all()
+
+
+def test_most_limping_robots_have_a_weak_leg_and_are_else_as_wide_ones():
+    legs = list(WEAK_LEGS)
+    wide, limping = (ranges.sample(np.random.default_rng(0), 400) for ranges in (WIDE, LIMPING))
+    assert ((limping[:, legs] < 0.91).any(axis=1)).mean() > 0.85 > 0.5 > ((wide[:, legs] < 0.91).any(axis=1)).mean()
+    assert np.array_equal(np.delete(limping, legs, axis=1), np.delete(wide, legs, axis=1))
 
 
 def test_factors_survive_the_way_to_an_array_and_back():
