@@ -27,7 +27,9 @@ class SafetyConfig:
             between two states comes on top.
         attitude_jump: how far the vertical may be from where the gyro takes it, rad.
         impact: specific force, m/s^2; the simulated field robot feels up to 30 while it climbs 17 cm, 72 at 21 cm.
-        dead_torque: a motor from which this share of its limit is asked and which gives a tenth of what is asked.
+        dead_torque: a motor is silent if this share of its limit is asked of it and it gives less than a tenth of that.
+        dead_time: for how long a motor may be silent, s; in simulation motors softer and more damped than they should
+            be are for up to 0.14 while they swing.
         motor_temperature: degC.
         battery: state of charge, 0 to 1.
         slew: how fast a joint's target may move, rad/s.
@@ -42,6 +44,7 @@ class SafetyConfig:
     attitude_jump: float = 0.15
     impact: float = 100.0
     dead_torque: float = 0.2
+    dead_time: float = 0.2
     motor_temperature: float = 90.0
     battery: float = 0.05
     slew: float = 200.0
@@ -68,11 +71,22 @@ class Seen:
         reading: the measurement.
         problem: what the driver knows to be wrong, or None.
         asked: torque that the last command asks of each motor now, N m, (12,).
+        silent: for how long each motor has not answered what was asked of it, s, (12,).
     """
 
     reading: Reading
     problem: str | None = None
     asked: np.ndarray = field(default_factory=lambda: np.zeros(12))
+    silent: np.ndarray = field(default_factory=lambda: np.zeros(12))
+
+    def take(self, problem: str | None, asked: np.ndarray, limits: Limits, dt: float) -> None:
+        """Take what the driver says and what is asked now, `dt` s after the last time; the reading is taken before."""
+        self.problem, self.asked = problem, asked
+        size, given = np.abs(asked), np.abs(self.reading.joint_torque)
+        dead = (size > limits.dead_torque) & (given < 0.1 * size)
+        if not given.any():  # a robot that reports no torque reports zeros
+            dead[:] = False
+        self.silent = np.where(dead, self.silent + dt, 0.0)
 
 
 Check = Callable[[Seen, Limits], "str | None"]
@@ -180,12 +194,11 @@ def _speed(seen: Seen, factor: float, limits: Limits) -> str | None:
 
 
 def _answering(seen: Seen, limits: Limits) -> str | None:
-    asked, given = np.abs(seen.asked), np.abs(seen.reading.joint_torque)
-    dead = (asked > limits.dead_torque) & (given < 0.1 * asked)
-    if not dead.any() or not given.any():  # a robot that reports no torque reports zeros
+    i = int(seen.silent.argmax())
+    if seen.silent[i] <= limits.config.dead_time:
         return None
-    i = int(dead.argmax())
-    return f"motor of {limits.names[i]} does not answer: asked {seen.asked[i]:.0f} N m, gives {given[i]:.1f}"
+    given = abs(seen.reading.joint_torque[i])
+    return f"motor of {limits.names[i]} does not answer: asked {seen.asked[i]:.0f} N m, gives {given:.1f}"
 
 
 def _cool(seen: Seen, limits: Limits) -> str | None:
@@ -214,7 +227,7 @@ GUARDS = (
     Guard("joint position", _in_range, "{position_margin:g} rad beyond the limits"),
     Guard("joint velocity", _slow_enough, "{velocity_factor:g} × the limit", seconds=0.015),
     Guard("joint speed", _possible, "{velocity_most:g} × the limit"),
-    Guard("motor answers", _answering, "{dead_torque:g} of the torque limit asked, a tenth of it given", seconds=0.1),
+    Guard("motor answers", _answering, "{dead_torque:g} of a torque limit asked, a tenth given, for {dead_time:g} s"),
     Guard("motor temperature", _cool, "{motor_temperature:g} °C"),
     Guard("battery", _charged, "{battery:.0%} of charge"),
 )

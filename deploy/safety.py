@@ -41,7 +41,7 @@ class Supervisor:
         reading.take(state, self._dt)
         if reading.problem is None:
             self.position[:] = reading.joint_position
-        seen.problem, seen.asked = problem, self._asked()
+        seen.take(problem, self._asked(), self.limits, self._dt)
         self.blind, first = None, None
         for i, guard in enumerate(GUARDS):
             reason = guard.check(seen, self.limits)
