@@ -20,8 +20,9 @@ LITTLE = ("--action-std", 0.18, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 
 LEARNER = ("--table.iterations", 10_000, "--table.seconds", "inf", "--chains-stage.iterations", 500)
 VARIED = ("--env.nuisances.preset", "usual")  # floors, motors and encoders as they come
 LEVEL = "--env.terrain.start-level"
-# Where a robot calibrates: much flat ground, of any grip.
-GROUND = (*VARIED, LEVEL, 4, "--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
+# Where a robot calibrates: much flat ground, of any grip, on which one with a weak leg must not fall.
+GROUND = (*VARIED, "--env.factors", "limping", LEVEL, 4)
+GROUND += ("--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
 STEEP = (LEVEL, 7)  # where it climbs: every height from the beginning, as the start has seen them
 
 
