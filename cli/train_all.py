@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from cli.drivers import RobotName
-from policy import runs
 
 SETTINGS = "settings.json"
 LITTLE = ("--action-std", 0.18, "--ppo.entropy-coef", 0.0, "--ppo.quiet-share", 0.5)  # exploration, as a robot will act
@@ -155,7 +154,9 @@ def _policy(config: AllConfig, run: Path, samples: float, *more: object) -> Path
 
 def _refuse_another_recipe(run: Path, words: Sequence[object]) -> None:
     """Raise ValueError if the run was begun with other words than these, as by an earlier version; folders may move."""
-    origin = runs.read(run).origin
+    from policy.runs import read
+
+    origin = read(run).origin
     before = [Path(word).name for word in shlex.split(origin.command if origin else "") if word != "--resume"]
     now = [Path(str(word)).name for word in words]
     if before != now:
