@@ -175,6 +175,7 @@ def try_fault(job: Job) -> Row:
             if job.fault in MACHINE:
                 time.sleep(1.5)  # until the log has been on the disk once, though time is simulated
                 MACHINE[job.fault](folder, models)
+                time.sleep(1.5)  # until the log has seen what became of it
 
         driver.controller, driver.judge = controller, Judge(job.state, begin, COMMAND_DT)
         # A log that is written in no time cannot lose a second: its last second is simulated time.
