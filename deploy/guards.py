@@ -28,8 +28,9 @@ class SafetyConfig:
         attitude_jump: how far the vertical may be from where the gyro takes it, rad.
         impact: specific force, m/s^2; the simulated field robot feels up to 30 while it climbs 17 cm, 72 at 21 cm.
         dead_torque: a motor is silent if this share of its limit is asked of it and it gives less than a tenth of that.
-        dead_time: for how long a motor may be silent, s; in simulation motors softer and more damped than they should
-            be are for up to 0.14 while they swing.
+        dead_time: for how long a motor may be silent, s, of the time in which so much is asked of it and until it
+            answers once; in simulation motors softer and more damped than they should be are for up to 0.14 while they
+            swing.
         motor_temperature: degC.
         battery: state of charge, 0 to 1.
         slew: how fast a joint's target may move, rad/s.
@@ -71,7 +72,7 @@ class Seen:
         reading: the measurement.
         problem: what the driver knows to be wrong, or None.
         asked: torque that the last command asks of each motor now, N m, (12,).
-        silent: for how long each motor has not answered what was asked of it, s, (12,).
+        silent: for how long each motor has been asked for much since it last answered, s, (12,).
     """
 
     reading: Reading
@@ -83,10 +84,11 @@ class Seen:
         """Take what the driver says and what is asked now, `dt` s after the last time; the reading is taken before."""
         self.problem, self.asked = problem, asked
         size, given = np.abs(asked), np.abs(self.reading.joint_torque)
-        dead = (size > limits.dead_torque) & (given < 0.1 * size)
-        if not given.any():  # a robot that reports no torque reports zeros
-            dead[:] = False
-        self.silent = np.where(dead, self.silent + dt, 0.0)
+        if not given.any() or not size.any():  # a robot that reports no torque reports zeros
+            self.silent = np.zeros(12)
+            return
+        much, answers = size > limits.dead_torque, given >= 0.1 * size
+        self.silent = np.where(much, np.where(answers, 0.0, self.silent + dt), self.silent)
 
 
 Check = Callable[[Seen, Limits], "str | None"]

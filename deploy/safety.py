@@ -55,8 +55,9 @@ class Supervisor:
         return first
 
     def _asked(self) -> np.ndarray:
-        """Return the torque that the last command asks of each motor now, N m, (12,)."""
-        return np.zeros(12) if self._sent is None else _torque(self._sent, self.reading)
+        """Return the torque that the last command asks of each motor now, N m, (12,); zeros where they brake."""
+        sent = self._sent
+        return np.zeros(12) if sent is None or not sent.kp.any() else _torque(sent, self.reading)
 
     @staticmethod
     def check_action(action: np.ndarray, limit: float) -> str | None:

@@ -101,6 +101,34 @@ def test_a_motor_that_does_not_answer_trips_after_200_ms(supervisor):
     assert "motor of FL_thigh_joint does not answer: asked 12 N m, gives 1.0" in reason and 39 <= tick <= 42
 
 
+def asking(supervisor, ticks, off=0.4, kp=30.0, **changes):
+    """Command a thigh `off` rad off the default pose; return the first reason and how many ticks it took."""
+    target = SPEC.default_position + one(12, 1, off)
+    for i, tick in enumerate(ticks):
+        reason = supervisor.check(standing(tick * DT, angular_velocity=LIVELY[tick], **changes))
+        if reason:
+            return reason, i
+        supervisor.limit(JointCommand(target.copy(), np.zeros(12), np.zeros(12), np.full(12, kp), np.full(12, 0.8)))
+    return None, len(ticks)
+
+
+def test_a_dead_motor_of_a_leg_that_walks_is_found_though_it_is_asked_for_much_for_50_ms_on_end(supervisor):
+    for begin in range(20, 80, 20):
+        assert asking(supervisor, range(begin, begin + 10), joint_torque=np.ones(12))[0] is None
+        assert asking(supervisor, range(begin + 10, begin + 20), 0.05, joint_torque=np.ones(12))[0] is None
+    reason, ticks = asking(supervisor, range(80, 100), joint_torque=np.ones(12))
+    assert "motor of FL_thigh_joint does not answer" in reason and 9 <= ticks <= 12
+
+
+@pytest.mark.parametrize("kp", [30.0, 0.0])
+def test_a_motor_that_answers_once_or_only_brakes_begins_anew(supervisor, kp):
+    assert asking(supervisor, range(20, 50), joint_torque=np.ones(12))[0] is None
+    answers = np.full(12, 6.0) if kp else np.ones(12)
+    assert asking(supervisor, range(50, 53), kp=kp, joint_torque=answers)[0] is None
+    assert asking(supervisor, range(53, 83), joint_torque=np.ones(12))[0] is None
+    assert "does not answer" in asking(supervisor, range(83, 103), joint_torque=np.ones(12))[0]
+
+
 def test_motors_that_are_silent_in_turn_are_not_dead(supervisor):
     for i in range(20, 100):
         leg = 3 * (i // 10 % 4)
