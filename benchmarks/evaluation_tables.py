@@ -271,6 +271,7 @@ FROM_RESULTS = {
             "ood_beyond",
             "ood_beyond_24",
             "ood_narrow",
+            "ood_narrow_five",
             "ood_go2",
         ),
         with_verdict,

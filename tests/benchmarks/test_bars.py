@@ -33,18 +33,18 @@ def dynamics(found, swap):
 
 def met(ours=190, theirs=150, adapted=190, found=1.1, swap=1.12, payload=0.4, kp=0.04):
     wide = climbs({"vanilla": theirs, "vanilla_compensated": theirs, "multi_compensated": ours})
-    narrow = climbs({m: theirs for m in ("vanilla_compensated", "single_compensated", "oracle")})
-    narrow["rows"] += climbs({"multi_compensated": ours})["rows"]
+    narrow = climbs({m: theirs for m in ("vanilla", "single", "vanilla_compensated", "single_compensated")})
+    narrow["rows"] += climbs({"multi_compensated": ours, "multi": adapted})["rows"]
+    five = climbs({"oracle": theirs, "multi_compensated": ours})
     motion = {"motions": {"shipped": {"robots": 24, "payload": payload, "kp": kp}}}
-    lines = bars.markdown([wide, climbs({"multi": adapted}), wide, narrow, dynamics(found, swap), motion]).split("\n")[
-        2:
-    ]
+    figures = [wide, climbs({"multi": adapted}), wide, narrow, five, dynamics(found, swap), motion]
+    lines = bars.markdown(figures).split("\n")[2:]
     return [line.rsplit("|", 2)[1].strip() for line in lines], lines
 
 
 def test_what_is_enough_is_met():
     verdicts, lines = met()
-    assert verdicts == ["yes"] * 18
+    assert verdicts == ["yes"] * 20
     assert (
         "| above in 4 of 4 cells, below in 0, of 200 episodes each; together 95.0 (93.3–96.3) % against 75.0"
         in lines[8]
@@ -55,14 +55,14 @@ def test_what_is_enough_is_met():
     ("changed", "failing", "told"),
     [
         ({"ours": 189}, [0], "| 94.5 (90.4–96.9) % of 200 episodes |"),
-        ({"adapted": 159}, [4, 5, 6, 7], "multi, adapted: nominal"),
-        ({"theirs": 185}, [8, 9, 10, 11, 12], "above in 0 of 4 cells, below in 0"),
-        ({"theirs": 200, "ours": 190}, [8, 9, 10, 11, 12], "above in 0 of 4 cells, below in 4"),
-        ({"theirs": 200, "ours": 189}, [0, 8, 9, 10, 11, 12, 13], "94"),
-        ({"found": 1.3, "swap": 1.3}, [14], "70 % and 70 %"),
-        ({"found": 1.1, "swap": 1.2}, [15], "+9.1 % and +9.1 %"),
-        ({"payload": 0.51}, [16], "0.51 kg"),
-        ({"kp": 0.051}, [17], "5.1 %"),
+        ({"adapted": 159}, [4, 5, 6, 7, 13, 14], "multi, adapted: nominal"),
+        ({"theirs": 185}, [*range(8, 15)], "above in 0 of 4 cells, below in 0"),
+        ({"theirs": 200, "ours": 190}, [*range(8, 15)], "above in 0 of 4 cells, below in 4"),
+        ({"theirs": 200, "ours": 189}, [0, *range(8, 16)], "94"),
+        ({"found": 1.3, "swap": 1.3}, [16], "70 % and 70 %"),
+        ({"found": 1.1, "swap": 1.2}, [17], "+9.1 % and +9.1 %"),
+        ({"payload": 0.51}, [18], "0.51 kg"),
+        ({"kp": 0.051}, [19], "5.1 %"),
     ],
 )
 def test_what_is_not_enough_is_not(changed, failing, told):
