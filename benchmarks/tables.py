@@ -224,6 +224,7 @@ FILES: dict[str, str | tuple[str, ...]] = {
     "ood_seeds": ("ood_narrow_seed0", "ood_narrow_seed1", "ood_narrow_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
     evaluation_tables.FROM_ADAPTED: "ood_adapted",
+    evaluation_tables.FROM_NARROW: "ood_narrow",
 }  # a table whose file has another name, or that is of several files
 
 
