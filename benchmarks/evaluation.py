@@ -98,6 +98,7 @@ MAIN = (
     Way("vanilla_gains", "vanilla", gains="corrected"),
     Way("vanilla_compensated", "vanilla", "adapted", gains="compensated"),
     Way("history", "history"),
+    Way("history_compensated", "history", "adapted", gains="compensated"),
     Way("single_raw", "single", "adapted", terrain="flat"),
     Way("single", "single", "adapted"),
     Way("single_gains", "single", "nominal", gains="corrected"),

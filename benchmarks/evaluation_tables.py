@@ -18,6 +18,7 @@ LABELS = {
     "vanilla_gains": "vanilla, gains corrected by what was read",
     "vanilla_compensated": "vanilla, compensated",
     "history": "history",
+    "history_compensated": "history, compensated",
     "single_raw": "single, flat context as it is",
     "single": "single, by arithmetic",
     "single_gains": "single, gains corrected by what was read",
