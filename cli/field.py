@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 SPEED, LONGEST = 0.3, 5.0  # m/s and s of the walk with the new context: 1.5 m
+CLEAR = "\x1b[K"  # to the end of the line: the one before may have been longer
 
 
 @dataclass(frozen=True)
@@ -290,13 +292,14 @@ class _Progress:
             gap = "\n" if self._terminal else ""
             self._tell(f"{gap}  The motors are read; the whole walk, with corrected gains:")
         self._done = figures.progress
+        error = "not known yet" if isnan(figures.error) else f"{figures.error:.4f}"
         line = (
             f"  {100 * figures.progress:3.0f} %   walked {figures.distance:4.1f} m, {figures.away:.1f} m from the start"
-            f"   data {figures.quality}   error with the nominal context {figures.error:.4f}"
+            f"   data {figures.quality}   error with the nominal context {error}"
         )
         last = figures.progress > 0.945
         if self._terminal:
-            self._tell(f"\r{line}", end="\n" if last else "")
+            self._tell(f"\r{line}{CLEAR}", end="\n" if last else "")
         elif self._count % 4 == 0 or last:
             self._tell(line)
         self._count += 1

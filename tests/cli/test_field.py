@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from calibration import find
+from calibration.live import Figures
 from calibration.store import ContextStore
 from cli import field
 from cli.main import main
@@ -90,6 +91,16 @@ def test_the_walk_with_the_new_context_can_be_stopped_gently(monkeypatch, capsys
     assert field._walk_with(config, robot, context, "") < 12.0
     assert [change.target for change in made.history][-4:] == ["stop", "stand", "lie_down", "passive"]
     assert not capsys.readouterr().err
+
+
+def test_what_is_not_known_yet_is_told_in_words_and_a_longer_line_leaves_nothing_behind(monkeypatch):
+    told = []
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    progress = field._Progress(lambda text, **_: told.append(text))
+    progress(Figures())
+    progress(Figures(0.05, 0.3, 0.2, "hardly moves", 0.0814))
+    assert told[0].endswith("error with the nominal context not known yet\x1b[K") and "nan" not in told[0]
+    assert told[1].startswith("\r    5 %   walked  0.3 m") and told[1].endswith("0.0814\x1b[K")
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("", 1), ("no", 1)])
