@@ -25,6 +25,7 @@ from sim.env import ACTION_LIMIT
 
 SCHEMA = 1
 PARITY = 1e-5  # largest difference between ONNX and torch
+FARTHEST = 2.0  # times the root mean square of how far robots' contexts lay from their mean in training
 
 
 @dataclass
@@ -49,13 +50,16 @@ class ExportConfig:
 class _Deterministic(torch.nn.Module):
     """The actor's mean action from separate inputs, normalizer included.
 
-    In mode "single" a terrain's context is what it adds to the robot's, so that a context found on flat ground can be
-    used elsewhere.
+    A robot's context that lies farther from the mean of those in training than nearly all of them is taken back on the
+    line to the mean: what a network makes of a robot unlike any that it was trained with is a guess. In mode "single" a
+    terrain's context is what it adds to the robot's, so that a context found on flat ground can be used elsewhere.
     """
 
-    def __init__(self, state: dict[str, torch.Tensor], mode: Mode) -> None:
+    def __init__(self, state: dict[str, torch.Tensor], mode: Mode, sizes: Mapping[str, int]) -> None:
         super().__init__()
         self.single = mode == "single"
+        self.told = slice(FRAME, FRAME + sizes.get("robot_context", 0))
+        self.farthest = FARTHEST * sizes.get("robot_context", 0) ** 0.5
         self.mean, self.std = state["obs_normalizer._mean"], state["obs_normalizer._std"]
         weights = [key for key in state if key.startswith("mlp.") and key.endswith(".weight")]
         layers: list[torch.nn.Module] = []
@@ -68,7 +72,13 @@ class _Deterministic(torch.nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         values = torch.cat((inputs[0], inputs[1] + inputs[2]) if self.single else inputs, dim=-1)
-        return self.mlp((values - self.mean) / (self.std + 1e-2))  # rsl_rl's EmpiricalNormalization
+        values = (values - self.mean) / (self.std + 1e-2)  # rsl_rl's EmpiricalNormalization
+        if self.farthest:
+            told = values[:, self.told]
+            distance = torch.linalg.vector_norm(told, dim=-1, keepdim=True)
+            near = told * (self.farthest / distance.clamp(min=self.farthest))
+            values = torch.cat((values[:, : self.told.start], near, values[:, self.told.stop :]), dim=-1)
+        return self.mlp(values)
 
 
 def export(config: ExportConfig) -> float:
@@ -81,19 +91,20 @@ def export(config: ExportConfig) -> float:
     state = checkpoint.read(config.checkpoint)
     known = checkpoint.metadata(config.checkpoint, state)
     config = _complete(config, known)
-    actor = _Deterministic(state["actor_state_dict"], config.mode).eval()
     digest, contexts = read_bank(config.mode, config.bank)
     if known.get("dynamics_digest", digest) != digest:
         raise ValueError(
             f"{config.bank} is of another dynamics model than the bank that {config.checkpoint} was trained with: "
             "give that one"
         )
-    sizes = inputs(config.mode, actor.mean.shape[-1], contexts)
+    width = state["actor_state_dict"]["obs_normalizer._mean"].shape[-1]
+    sizes = inputs(config.mode, width, contexts)
     if sizes is None:
         raise ValueError(
-            f"{config.checkpoint} takes {actor.mean.shape[-1]} inputs, which mode '{config.mode}' has not: "
+            f"{config.checkpoint} takes {width} inputs, which mode '{config.mode}' has not: "
             "give the mode it was trained in"
         )
+    actor = _Deterministic(state["actor_state_dict"], config.mode, sizes).eval()
     reference = _reference(actor, sizes)
     model = _to_onnx(actor, sizes)
     metadata = _metadata(config, sizes, digest, reference, int(state["samples"]))

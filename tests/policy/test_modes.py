@@ -10,9 +10,9 @@ from deploy.context import ContextBank, ContextError, RobotContext, load_bank
 from deploy.controller import Controller, ControllerConfig
 from deploy.load import load_controller
 from deploy.policy import OnnxPolicy, PolicyError
-from policy import inference
+from policy import checkpoint, inference
 from policy.contexts import contexts_for
-from policy.export import ExportConfig, export
+from policy.export import FARTHEST, ExportConfig, export
 from policy.train import make_env, make_runner, newest_checkpoint, run
 from robots import observation
 from sim import truth
@@ -132,6 +132,23 @@ def test_on_the_robot_a_single_context_is_the_flat_one_and_what_the_terrain_adds
     made = Controller(SPEC, policy, bank=bank, config=ControllerConfig(command_dt=0.005))
     made.set_context(RobotContext(robot, bank.dynamics_digest))
     made.set_terrain("stairs_13cm")
+
+
+@pytest.mark.parametrize("mode", ["single", "multi"])
+def test_a_robot_unlike_any_in_training_is_taken_for_the_farthest_that_way(product, mode):
+    setup, out = product(mode)
+    policy, actor = OnnxPolicy.load(out, SPEC), checkpoint.read(setup.run)["actor_state_dict"]
+    size = policy.robot_context_size
+    told = slice(FRAME, FRAME + size)
+    mean, spread = (actor[f"obs_normalizer.{name}"][0, told].numpy() for name in ("_mean", "_std"))
+    way = np.random.default_rng(0).standard_normal(size)
+    way *= (spread + 1e-2) * FARTHEST * size**0.5 / np.linalg.norm(way)
+
+    def action(part):
+        return policy(np.full(FRAME, 0.1), mean + part * way, np.zeros(policy.terrain_context_size))
+
+    assert np.allclose(action(3.0), action(1.0), atol=1e-6) and np.allclose(action(30.0), action(1.0), atol=1e-6)
+    assert not np.allclose(action(0.9), action(1.0), atol=1e-5)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 1.0])
