@@ -203,7 +203,8 @@ TABLES: dict[str, Callable[[Any], str]] = {
         name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}"
         for name, made in evaluation_tables.FROM_RESULTS.items()
     },
-    "ood_seeds": seeds,
+    "ood_narrow_seeds": seeds,
+    "ood_short_seeds": seeds,
     "bars": bars.markdown,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
@@ -221,7 +222,8 @@ TABLES: dict[str, Callable[[Any], str]] = {
 }
 FILES: dict[str, str | tuple[str, ...]] = {
     "bars": bars.FILES,
-    "ood_seeds": ("ood_narrow_seed0", "ood_narrow_seed1", "ood_narrow_seed2"),
+    "ood_narrow_seeds": ("ood_narrow", "ood_narrow_seed1"),
+    "ood_short_seeds": ("ood_short_seed0", "ood_short_seed1", "ood_short_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
     evaluation_tables.FROM_ADAPTED: "ood_adapted",
     evaluation_tables.FROM_NARROW: "ood_narrow",
