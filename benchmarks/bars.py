@@ -9,7 +9,7 @@ from benchmarks.evaluation_tables import LABELS, PLACES, Rows, lookup, names, ta
 from dynamics_model.dynamics_report import closed
 from reports.charts import wilson
 
-FILES = ("ood_shipped", "ood_adapted", "ood_beyond_24", "ood_narrow", "dynamics", "motion")
+FILES = ("ood_shipped", "ood_adapted", "ood_beyond_24", "ood_narrow", "ood_narrow_limited", "dynamics", "motion")
 Line = tuple[str, str, bool]
 ASKED = (  # of `multi`: robot, terrain, least success in percent
     ("nominal", "stairs_13cm", 95),
@@ -25,7 +25,8 @@ GAP, SWAP, PAYLOAD, KP = 0.8, 0.05, 0.5, 0.05
 
 def markdown(results: Sequence[Mapping[str, Any]]) -> str:
     """Return the table, from the figures of `FILES`."""
-    shipped, adapted, beyond, narrow, dynamics, motion = results
+    shipped, adapted, beyond, narrow, limited, dynamics, motion = results
+    within = [*(row for row in narrow["rows"] if row["mode"] != "multi"), *limited["rows"]]
     lines = [
         *_climbs(shipped["rows"], "multi_compensated"),
         *_climbs(adapted["rows"], "multi"),
@@ -34,6 +35,7 @@ def markdown(results: Sequence[Mapping[str, Any]]) -> str:
         _above(shipped["rows"], "vanilla_compensated", WIDE),
         *(_above(narrow["rows"], other, NARROW) for other in COMPENSATED),
         *(_above(narrow["rows"], other, NARROW, "multi") for other in ("vanilla", "single")),
+        *(_above(within, other, f"{NARROW}; told within its training", "multi") for other in ("vanilla", "single")),
         *(_oracle(narrow["rows"], mode) for mode in ("multi_compensated", "multi")),
         *_dynamics(dynamics["rows"]),
         *_readings(motion["motions"]["shipped"]),
