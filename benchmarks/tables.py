@@ -51,6 +51,7 @@ DOCUMENTS = (
     ROOT / "docs" / "simulators.md",
     ROOT / "docs" / "viewer.md",
     ROOT / "docs" / "results.md",
+    ROOT / "docs" / "narrow.md",
     ROOT / "docs" / "contexts.md",
 )
 DRAWINGS = {ROOT / "docs" / "images" / "states.svg": state_diagram.svg}
