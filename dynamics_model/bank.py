@@ -96,7 +96,8 @@ def build(model: DynamicsModel, info: ModelInfo, data: Dataset, flat: str = "fla
     """Return the bank of a model, whose terrain contexts are refitted in place.
 
     Robots are adapted on their whole log on flat ground, terrains fitted on many robots whose contexts are held;
-    probes are fitted and judged on contexts from 16 s with sensor noise, as the field has them.
+    probes are fitted and judged on contexts from 16 s with sensor noise, as the field has them; judged on the held-out
+    robots farther from the nominal one, since whoever reads a context asks about a robot that is not as it should be.
 
     Raises:
         ValueError: if the dataset is not the one the model was trained on.
@@ -109,7 +110,8 @@ def build(model: DynamicsModel, info: ModelInfo, data: Dataset, flat: str = "fla
     options: dict[str, Any] = {"steps": info.inner_steps, "rate": info.inner_rate, "noise": noise}
     contexts = alternate(model, data, train, terrain, rounds=2, count=support(data, terrain), **options)
     held_contexts = robot_contexts(model, data, held, terrain, count=support(data, terrain), **options)
-    probes = fit_probes(data, train, contexts, held, held_contexts)
+    far = farther(data, held)
+    probes = fit_probes(data, train, contexts, held[far], held_contexts[far])
     whole = int(data.count.max())
     final = robot_contexts(model, data, train, terrain, count=whole, **options)
     metadata = {
@@ -128,6 +130,17 @@ def build(model: DynamicsModel, info: ModelInfo, data: Dataset, flat: str = "fla
     nominal = _nominal(model, data, terrain, whole, options)
     pairs = pair_contexts(model, data, train, count=whole, **options) if model.config.single else None
     return Bank(final, data.factors[train], model.terrain_contexts.clone(), nominal, metadata, pairs)
+
+
+def farther(data: Dataset, robots: Tensor) -> Tensor:
+    """Return which half of `robots` (rows), at least three, is farther from the nominal one, as places in `robots`.
+
+    Factors are measured by their spread; without a robot 0 the mean robot takes its place.
+    """
+    factors = data.factors
+    nominal = factors[data.robot_ids.index(0)] if 0 in data.robot_ids else factors.mean(0)
+    off = ((factors[robots] - nominal) / factors.std(0).clamp_min(1e-6)).square().sum(1)
+    return off.argsort(descending=True)[: max(3, len(robots) // 2)].sort().values
 
 
 def disentanglement(model: DynamicsModel, data: Dataset, robots: Tensor, options: dict[str, Any]) -> float:

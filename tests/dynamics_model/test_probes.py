@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dynamics_model.bank import farther
 from dynamics_model.probes import LEGS, fit_probes, readings
 from sim.factors import FACTOR_NAMES, FACTOR_UNITS, WIDE
 
@@ -41,6 +42,13 @@ def test_legs_are_judged_together():
 def test_legs_that_contexts_do_not_tell_are_unknown():
     found = probes_of(robots(200, seed=3), list(range(40)), noise=30.0)
     assert found["weak_leg_fl"].r2 < 0.2
+
+
+def test_readings_are_judged_on_robots_far_from_nominal():
+    factors = torch.tensor([[0.0, 1.0], [0.1, 1.0], [0.0, 0.6], [2.9, 1.0], [0.3, 1.1], [0.0, 1.0], [0.4, 1.0]])
+    data = SimpleNamespace(factors=factors, robot_ids=[0, 1, 2, 3, 4, 5, 6])
+    assert farther(data, torch.tensor([1, 2, 3, 4, 5, 6])).tolist() == [1, 2, 3]
+    assert farther(data, torch.tensor([5, 1, 3])).tolist() == [0, 1, 2], "three are the least to judge on"
 
 
 def test_too_few_robots_are_refused():
