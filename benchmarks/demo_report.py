@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.trials import TrialResult
 from calibration.model import DynamicsModel
 from calibration.read import read
-from calibration.report_page import errors, map_of_robots, readings_table
+from calibration.report_page import errors, map_of_robots, readings
 from calibration.resample import resample, samples
 from deploy.context import load_bank
 from deploy.gains import Gains
@@ -86,7 +86,7 @@ def write(
     page.add("Climbs", _success(trials), _paths(trials, figures), paragraph("Dotted: did not reach the top.", True))
     page.add("Prediction error along the walk", errors(walk, model, bank, found, context["terrain"], spec.control_dt))
     page.add("Among the training robots", map_of_robots(model, bank, found))
-    page.add("What the context says in plain words", readings_table(figures["readings"]))
+    page.add("What was read", *readings(context))
     return page.write(path)
 
 

@@ -66,7 +66,7 @@ def write(
         _done(result, model),
         f"{context['command']}; dmcm {context['version']}, {context['created']}",
     )
-    page.add("What was read", *_readings(context))
+    page.add("What was read", *readings(context))
     page.add(
         "Prediction error along the walk",
         errors(walk, model, bank, found, context["terrain"], spec.control_dt),
@@ -126,7 +126,38 @@ def map_of_robots(model: DynamicsModel, bank: ContextBank, context: np.ndarray) 
     return panels(*charts, columns=2) + legend("nominal robot", "this robot", dots=True)
 
 
-def readings_table(readings: Sequence[Mapping[str, Any]]) -> str:
+def readings(context: Mapping[str, Any]) -> list[str]:
+    """Return charts and a table of what was read of a robot, by its joint torques and by its context."""
+    torques, probes = context["torque_readings"], [r for r in context["readings"] if r["known"]]
+    rows = {"x": [], "kg": []}
+    for several, source, series in ((torques, "torques", 1), (probes, "context", 0)):
+        for r in several:
+            if r["unit"] not in rows:
+                continue
+            spread = max(2 * r["spread"], r.get("median_error", 0.0))
+            name = f"{NAMES.get(r['name'], r['name'])} ({source})"
+            low, high = r["value"] - spread, r["value"] + spread
+            rows[r["unit"]].append(Interval(name, r["value"], low, high, quantity(r["value"], r["unit"]), series))
+    for found in rows.values():
+        found.sort(key=lambda row: row.name)
+    charts = []
+    if rows["kg"]:
+        top = max(3.0, *(row.high or 0.0 for row in rows["kg"]))
+        charts.append(intervals(rows["kg"], "kg", 0.0, top, "Payload"))
+    if rows["x"]:
+        nominal = Rule("nominal", x=1.0)
+        charts.append(intervals(rows["x"], "× nominal; a leg: × the strongest", 0.4, 1.4, "Strength", nominal))
+    return [
+        *charts,
+        legend("from the context", "from the joint torques", dots=True),
+        paragraph(
+            "Bars: typical error on held-out robots far from nominal, or twice the spread in this log, if wider.", True
+        ),
+        _table(context["readings"]),
+    ]
+
+
+def _table(read: Sequence[Mapping[str, Any]]) -> str:
     """Return the readings of the context and how good the probes are that read them."""
     rows = [
         (
@@ -135,10 +166,10 @@ def readings_table(readings: Sequence[Mapping[str, Any]]) -> str:
             quantity(r["median_error"], r["unit"].removesuffix("x")),
             f"{r['r2']:.2f}",
         )
-        for r in readings
+        for r in read
         if r["known"]
     ]
-    unknown = [called(r) for r in readings if not r["known"]]
+    unknown = [called(r) for r in read if not r["known"]]
     dark = paragraph(f"Cannot be read from a context of this model: {', '.join(unknown)}.", True) if unknown else ""
     return table(("read from the context", "", "typical error", "R² of the probe"), rows) + dark
 
@@ -191,33 +222,3 @@ def _done(result: Result, model: DynamicsModel) -> dict[str, str]:
         "Kept as": str(result.out) if result.out else "not written by this command",
         "Took": f"{result.seconds:.1f} s",
     }
-
-
-def _readings(context: Mapping[str, Any]) -> list[str]:
-    torques, probes = context["torque_readings"], [r for r in context["readings"] if r["known"]]
-    rows = {"x": [], "kg": []}
-    for readings, source, series in ((torques, "torques", 1), (probes, "context", 0)):
-        for r in readings:
-            if r["unit"] not in rows:
-                continue
-            spread = max(2 * r["spread"], r.get("median_error", 0.0))
-            name = f"{NAMES.get(r['name'], r['name'])} ({source})"
-            low, high = r["value"] - spread, r["value"] + spread
-            rows[r["unit"]].append(Interval(name, r["value"], low, high, quantity(r["value"], r["unit"]), series))
-    for found in rows.values():
-        found.sort(key=lambda row: row.name)
-    charts = []
-    if rows["kg"]:
-        top = max(3.0, *(row.high or 0.0 for row in rows["kg"]))
-        charts.append(intervals(rows["kg"], "kg", 0.0, top, "Payload"))
-    if rows["x"]:
-        nominal = Rule("nominal", x=1.0)
-        charts.append(intervals(rows["x"], "× nominal; a leg: × the strongest", 0.4, 1.4, "Strength", nominal))
-    return [
-        *charts,
-        legend("from the context", "from the joint torques", dots=True),
-        paragraph(
-            "Bars: typical error on held-out robots, or twice the spread within this log, whichever is wider.", True
-        ),
-        readings_table(context["readings"]),
-    ]

@@ -72,7 +72,7 @@ def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
     from benchmarks import demo_report
     from benchmarks.trials import COMMAND_DT, compensated_walk
     from calibration import run as adapt
-    from calibration.report import text
+    from calibration.report import plain, text
     from sim.factors import RobotFactors
     from sim.field import FieldRobot
 
@@ -96,6 +96,7 @@ def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
         "stairs": {"rise_m": config.rise, "steps": config.steps},
         "prediction_error": result.context["error"],
         "gains": result.context["gains"],
+        "read": plain(result.context),
         "readings": result.context["readings"],
         "success": {
             name: {"successes": sum(t.success for t in mine), "trials": len(mine)} for name, mine in trials.items()

@@ -44,6 +44,7 @@ def test_adapting_lowers_the_held_out_error_and_reads_the_stiffness(demo):
     error = figures["prediction_error"]
     assert error["after"] <= 0.85 * error["before"]
     stiffness = next(r for r in figures["readings"] if r["name"] == "kp_strength")
+    assert "payload 1." in figures["read"], "which the joint torques tell"
     assert stiffness["known"] and abs(stiffness["value"] / figures["robot"]["kp_scale"] - 1.0) < 0.15
 
 
@@ -58,7 +59,7 @@ def test_every_figure_is_there(demo):
 def test_the_report_is_one_page_that_needs_no_network(demo):
     _, out, printed = demo
     page = re.sub(r'srcdoc="[^"]*"', "", (out / "report.html").read_text())  # the 3-D replay is tests/viewer's
-    assert "report.html" in printed and "of 1 climbs" in page and page.count("<figure") == 8
+    assert "report.html" in printed and "of 1 climbs" in page and page.count("<figure") == 10
     assert "http" not in page and "<script" not in page
 
 
