@@ -27,7 +27,6 @@ from benchmarks import (
     terrain_report,
     view_report,
 )
-from deploy.gains import Gains
 from dynamics_model import discovery_benchmark, dynamics_report, sine_report
 
 ROOT = Path(__file__).parents[1]
@@ -68,12 +67,10 @@ def demo(figures: dict[str, Any]) -> str:
         "|---|---|",
     ]
     rows += [f"| {demo_report.WHAT[n]} | {c['successes']} of {c['trials']} |" for n, c in figures["success"].items()]
-    known = [f"{r['name']} {r['value']:.2f} {r['unit']}" for r in figures["readings"] if r["known"]]
     rows += [
         "",
         f"Held-out prediction error {error['before']:.4f} before and {error['after']:.4f} after adapting "
-        f"({error['after'] / error['before'] - 1:+.0%}). Walks with {Gains(**figures['gains'])}. Read from the "
-        f"context: {', '.join(known)}.",
+        f"({error['after'] / error['before'] - 1:+.0%}). In plain words: {figures['read']}.",
     ]
     return "\n".join(rows) + "\n\n" + _origin(figures)
 
