@@ -240,14 +240,58 @@ def pooled(rows: Rows, mode: str) -> tuple[int, int]:
 
 def seeds(several: Sequence[Mapping[str, Any]]) -> str:
     """Return success on hard stairs by training seed, and its mean and range, of the ways that every seed has."""
-    ways = [mode for mode in names(several[0]["rows"], "mode") if all(pooled(f["rows"], mode)[1] for f in several)]
     body = []
-    for mode in ways:
+    for mode in _shared(several):
         counts = [pooled(figures["rows"], mode) for figures in several]
-        shares = [won / of for won, of in counts]
-        told = f"{sum(shares) / len(shares):.0%} ({100 * min(shares):.0f}–{100 * max(shares):.0f})"
-        body.append([LABELS[mode], *(_percent(*count) for count in counts), told])
+        body.append([LABELS[mode], *(_percent(*count) for count in counts), _spread(counts)])
     return table(["", *(f"training seed {i}" for i in range(len(several))), "mean (range)"], body)
+
+
+def seeds_by_cell(several: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table for every terrain: success in each cell, mean and range over the training seeds."""
+    found, rows = [lookup(figures["rows"]) for figures in several], several[0]["rows"]
+    conditions, parts = names(rows, "condition"), []
+    for terrain in names(rows, "terrain"):
+        body = []
+        for mode in _shared(several):
+            cells = [[one[mode, condition, terrain] for one in found] for condition in conditions]
+            counts = [[(row["successes"], row["episodes"]) for row in cell] for cell in cells]
+            body.append([LABELS[mode], *map(_spread, counts)])
+        parts += [f"**{PLACES[terrain]}**: success in percent, mean (range) over training seeds"]
+        parts += [table(["", *conditions], body)]
+    counts = sorted({row["episodes"] for figures in several for row in figures["rows"]})
+    return "\n\n".join(
+        [*parts, f"{len(several)} policies a row, {' or '.join(map(str, counts))} episodes a cell of each."]
+    )
+
+
+def merged(several: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of several evaluations as one: episodes and successes of a cell added up, with their interval."""
+    totals: dict[tuple[str, str, str], list[int]] = {}
+    for figures in several:
+        for cell, row in lookup(figures["rows"]).items():
+            total = totals.setdefault(cell, [0, 0])
+            total[0] += row["successes"]
+            total[1] += row["episodes"]
+    rows = []
+    for (mode, condition, terrain), (won, of) in totals.items():
+        low, high = wilson(won, of)
+        cell = {"mode": mode, "condition": condition, "terrain": terrain, "low": low, "high": high}
+        rows.append({**cell, "successes": won, "episodes": of})
+    return rows
+
+
+def _shared(several: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the ways that every one of several evaluations has."""
+    every = [set(names(figures["rows"], "mode")) for figures in several]
+    return [mode for mode in names(several[0]["rows"], "mode") if all(mode in one for one in every)]
+
+
+def _spread(counts: Sequence[tuple[int, int]]) -> str:
+    """Return the mean of several shares of success and their range, in percent; one number where all are alike."""
+    shares = [100 * won / of for won, of in counts]
+    mean, low, high = (f"{value:.0f}" for value in (sum(shares) / len(shares), min(shares), max(shares)))
+    return mean if low == high else f"{mean} ({low}–{high})"
 
 
 def _percent(won: int, of: int) -> str:
@@ -273,9 +317,6 @@ FROM_RESULTS = {
             "ood_beyond",
             "ood_beyond_24",
             "ood_narrow",
-            "ood_narrow_seed1",
-            "ood_narrow_limited",
-            "ood_narrow_limited_seed1",
             "ood_go2",
         ),
         with_verdict,

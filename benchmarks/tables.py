@@ -188,6 +188,11 @@ def seeds(several: list[dict[str, Any]]) -> str:
     return "\n\n".join([evaluation_tables.seeds(several), *map(_origin, several)])
 
 
+def seeds_by_cell(several: list[dict[str, Any]]) -> str:
+    """Return success in each cell over the training seeds, and where each comes from."""
+    return "\n\n".join([evaluation_tables.seeds_by_cell(several), *map(_origin, several)])
+
+
 TABLES: dict[str, Callable[[Any], str]] = {
     "demo": demo,
     "demo_13cm": demo,
@@ -202,6 +207,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
         for name, made in evaluation_tables.FROM_RESULTS.items()
     },
     "ood_narrow_seeds": seeds,
+    "ood_narrow_cells": seeds_by_cell,
     "ood_short_seeds": seeds,
     "bars": bars.markdown,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
@@ -220,7 +226,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
 }
 FILES: dict[str, str | tuple[str, ...]] = {
     "bars": bars.FILES,
-    "ood_narrow_seeds": ("ood_narrow", "ood_narrow_seed1"),
+    **dict.fromkeys(("ood_narrow_seeds", "ood_narrow_cells"), bars.SEEDS),
     "ood_short_seeds": ("ood_short_seed0", "ood_short_seed1", "ood_short_seed2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
     evaluation_tables.FROM_ADAPTED: "ood_adapted",
