@@ -142,6 +142,12 @@ def test_blocks_that_are_marked_run(page, tmp_path, monkeypatch):
             assert cli.main([*words[1:], *shlex.split(block.runs)]) == 0, f"{page.name}:{block.line}: {words}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_names_a_folder_of_the_machine_it_was_written_on(page):
+    found = re.findall(r"(?<![\w.~])/(?:home|root|tmp|work|Users)/\S*", page.read_text(encoding="utf-8"))
+    assert not found, "write PATH, or a folder that a reader may have"
+
+
 def test_python_blocks_are_python():
     for block in BLOCKS:
         if block.language == "python" and "--8<--" not in block.text:
