@@ -317,6 +317,7 @@ FROM_RESULTS = {
             "ood_beyond",
             "ood_beyond_24",
             "ood_narrow",
+            "ood_narrow_unlimited",
             "ood_go2",
         ),
         with_verdict,

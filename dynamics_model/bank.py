@@ -12,7 +12,7 @@ from torch import Tensor
 from dynamics_model.adaptation import alternate, pair_contexts, robot_contexts
 from dynamics_model.dataset import Dataset, SensorNoise
 from dynamics_model.network import DynamicsModel, ModelInfo, read_safetensors, write_safetensors
-from dynamics_model.probes import fit_probes
+from dynamics_model.probes import farther, fit_probes
 from dynamics_model.validate import support
 
 SCHEMA = 1
@@ -130,17 +130,6 @@ def build(model: DynamicsModel, info: ModelInfo, data: Dataset, flat: str = "fla
     nominal = _nominal(model, data, terrain, whole, options)
     pairs = pair_contexts(model, data, train, count=whole, **options) if model.config.single else None
     return Bank(final, data.factors[train], model.terrain_contexts.clone(), nominal, metadata, pairs)
-
-
-def farther(data: Dataset, robots: Tensor) -> Tensor:
-    """Return which half of `robots` (rows), at least three, is farther from the nominal one, as places in `robots`.
-
-    Factors are measured by their spread; without a robot 0 the mean robot takes its place.
-    """
-    factors = data.factors
-    nominal = factors[data.robot_ids.index(0)] if 0 in data.robot_ids else factors.mean(0)
-    off = ((factors[robots] - nominal) / factors.std(0).clamp_min(1e-6)).square().sum(1)
-    return off.argsort(descending=True)[: max(3, len(robots) // 2)].sort().values
 
 
 def disentanglement(model: DynamicsModel, data: Dataset, robots: Tensor, options: dict[str, Any]) -> float:

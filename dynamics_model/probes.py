@@ -89,6 +89,17 @@ def r_squared(predicted: Tensor, true: Tensor) -> Tensor:
     return 1.0 - (predicted - true).square().sum(0) / (true - true.mean(0)).square().sum(0).clamp_min(1e-12)
 
 
+def farther(data: Dataset, robots: Tensor) -> Tensor:
+    """Return which half of `robots` (rows), at least three, is farther from the nominal one, as places in `robots`.
+
+    Factors are measured by their spread; without a robot 0 the mean robot takes its place.
+    """
+    factors = data.factors
+    nominal = factors[data.robot_ids.index(0)] if 0 in data.robot_ids else factors.mean(0)
+    off = ((factors[robots] - nominal) / factors.std(0).clamp_min(1e-6)).square().sum(1)
+    return off.argsort(descending=True)[: max(3, len(robots) // 2)].sort().values
+
+
 def fit_probes(data: Dataset, train: Tensor, contexts: Tensor, held: Tensor, held_contexts: Tensor) -> list[Probe]:
     """Return one probe per reading, fitted on the robots `train` (rows) and judged on `held`.
 

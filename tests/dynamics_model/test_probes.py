@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynamics_model.bank import farther
-from dynamics_model.probes import LEGS, fit_probes, readings
+from dynamics_model.probes import LEGS, farther, fit_probes, readings
 from sim.factors import FACTOR_NAMES, FACTOR_UNITS, WIDE
 
 
