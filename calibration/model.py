@@ -154,8 +154,10 @@ def _metadata(path: Path, session: Any) -> Fields:
 def _check_robot(fields: Fields, spec: RobotSpec) -> None:
     fields.expect("schema", SCHEMA)
     fields.expect("kind", "dynamics")
-    if fields.text("robot") != spec.name:
-        raise ModelError(f"{fields.where}: made for robot '{fields.text('robot')}', this robot is '{spec.name}'")
+    if (robot := fields.text("robot")) != spec.name:
+        raise ModelError(
+            f"{fields.where}: made for robot '{robot}', this robot is '{spec.name}': give the {spec.name}'s"
+        )
     if fields.text("robot_digest") != spec.digest():
         raise ModelError(f"{fields.where}: made with other constants of {spec.name}; train it again")
     fields.expect("joint_names", list(spec.joint_names))

@@ -206,7 +206,9 @@ def _check_origin(fields: Fields, kind: str, spec: RobotSpec, dynamics_digest: s
     fields.expect("kind", kind)
     robot = fields.text("robot")
     if robot != spec.name:
-        raise ContextError(f"{fields.where}: made for robot '{robot}', this robot is '{spec.name}'")
+        raise ContextError(
+            f"{fields.where}: made for robot '{robot}', this robot is '{spec.name}': give the {spec.name}'s"
+        )
     if fields.text("robot_digest") != spec.digest():
         raise ContextError(f"{fields.where}: made with other constants of {spec.name}; make it again")
     digest = fields.text("dynamics_digest")

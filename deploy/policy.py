@@ -241,7 +241,9 @@ def _terms(fields: Fields) -> tuple[Any, ...]:
 def _check_robot(fields: Fields, spec: RobotSpec) -> None:
     robot = fields.text("robot")
     if robot != spec.name:
-        raise PolicyError(f"{fields.where}: made for robot '{robot}', this robot is '{spec.name}'")
+        raise PolicyError(
+            f"{fields.where}: made for robot '{robot}', this robot is '{spec.name}': give the {spec.name}'s"
+        )
     if fields.texts("joint_names") != spec.joint_names:
         raise PolicyError(f"{fields.where}: joint order differs from the robot's {' '.join(spec.joint_names)}")
     if fields.text("robot_digest") != spec.digest():
