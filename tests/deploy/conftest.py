@@ -8,6 +8,7 @@ import robots
 from deploy.context import load_bank
 from deploy.controller import Controller, ControllerConfig
 from deploy.policy import OnnxPolicy
+from tests.deploy.fake_robot import FakeRobot
 from tests.helpers_onnx import make_bank, make_policy
 
 DT = 0.004
@@ -37,3 +38,8 @@ def controller(artifacts, spec):
         load_bank(artifacts / "bank.safetensors", spec),
         ControllerConfig(command_dt=DT),
     )
+
+
+@pytest.fixture
+def robot(spec):
+    return FakeRobot(spec, DT)

@@ -17,11 +17,6 @@ from tests.deploy.fake_robot import FakeRobot
 from tests.deploy.test_log import read
 
 
-@pytest.fixture
-def robot(spec):
-    return FakeRobot(spec, DT)
-
-
 def script(*events, seconds=1.0):
     """Stand up, give the events one after the other in state stand, then go on for some time."""
     left, end = ["stand_up", *events], []
