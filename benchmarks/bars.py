@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.evaluation_tables import LABELS, PLACES, Rows, lookup, merged, names, table
+from benchmarks.evaluation_tables import LABELS, PLACES, Rows, lookup, names, table
+from benchmarks.training_seeds import merged
 from dynamics_model.dynamics_report import closed
 from reports.charts import wilson
 

@@ -148,8 +148,14 @@ def write_csv(rows: Rows, path: Path) -> None:
         writer.writerows(rows)
 
 
-def plot(rows: Rows, path: Path) -> None:
-    """Draw success with its interval: a row of panels for each terrain, one panel for each condition."""
+def plot(rows: Rows, path: Path, seeds: Sequence[Mapping[tuple[str, str, str], Mapping[str, Any]]] = ()) -> None:
+    """Draw success with its interval: a row of panels for each terrain, one panel for each condition.
+
+    Args:
+        rows: of an evaluation.
+        path: of the picture.
+        seeds: the rows of each training seed by `lookup`, drawn as ticks where `rows` are several seeds' together.
+    """
     import matplotlib
 
     matplotlib.use("agg")
@@ -172,6 +178,9 @@ def plot(rows: Rows, path: Path) -> None:
                 at = 100 * row["successes"] / row["episodes"]
                 axis.plot([100 * row["low"], 100 * row["high"]], [place, place], color=colors[mode], lw=2.5, alpha=0.6)
                 axis.plot(at, place, "o", color=colors[mode], ms=4.5, mec="black", mew=0.5)
+                for one in seeds:
+                    row = one[mode, condition, terrain]
+                    axis.plot(100 * row["successes"] / row["episodes"], place + 0.3, "|", color="black", ms=4, mew=0.8)
             axis.grid(axis="x", lw=0.4)
             axis.tick_params(labelsize=7, length=0)
             axis.spines[["top", "right", "left"]].set_visible(False)
@@ -180,7 +189,8 @@ def plot(rows: Rows, path: Path) -> None:
         axis.set_title(condition, fontsize=9)
     axes[0][0].set(xlim=(-3, 103), ylim=(len(modes) - 0.5, -0.5), yticks=range(len(modes)))
     axes[0][0].set_yticklabels([LABELS[mode] for mode in modes])
-    figure.supxlabel("success, % (95 % interval)", fontsize=9)
+    told = "; ticks: each training seed" if seeds else ""
+    figure.supxlabel(f"success, % (95 % interval{told})", fontsize=9)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -236,67 +246,6 @@ def pooled(rows: Rows, mode: str) -> tuple[int, int]:
     hard = list(PLACES)[3:]
     mine = [r for r in rows if r["mode"] == mode and r["condition"] != "nominal" and r["terrain"] in hard]
     return sum(row["successes"] for row in mine), sum(row["episodes"] for row in mine)
-
-
-def seeds(several: Sequence[Mapping[str, Any]]) -> str:
-    """Return success on hard stairs by training seed, and its mean and range, of the ways that every seed has."""
-    body = []
-    for mode in _shared(several):
-        counts = [pooled(figures["rows"], mode) for figures in several]
-        body.append([LABELS[mode], *(_percent(*count) for count in counts), _spread(counts)])
-    return table(["", *(f"training seed {i}" for i in range(len(several))), "mean (range)"], body)
-
-
-def seeds_by_cell(several: Sequence[Mapping[str, Any]]) -> str:
-    """Return a table for every terrain: success in each cell, mean and range over the training seeds."""
-    found, rows = [lookup(figures["rows"]) for figures in several], several[0]["rows"]
-    conditions, parts = names(rows, "condition"), []
-    for terrain in names(rows, "terrain"):
-        body = []
-        for mode in _shared(several):
-            cells = [[one[mode, condition, terrain] for one in found] for condition in conditions]
-            counts = [[(row["successes"], row["episodes"]) for row in cell] for cell in cells]
-            body.append([LABELS[mode], *map(_spread, counts)])
-        parts += [f"**{PLACES[terrain]}**: success in percent, mean (range) over training seeds"]
-        parts += [table(["", *conditions], body)]
-    counts = sorted({row["episodes"] for figures in several for row in figures["rows"]})
-    return "\n\n".join(
-        [*parts, f"{len(several)} policies a row, {' or '.join(map(str, counts))} episodes a cell of each."]
-    )
-
-
-def merged(several: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of several evaluations as one: episodes and successes of a cell added up, with their interval."""
-    totals: dict[tuple[str, str, str], list[int]] = {}
-    for figures in several:
-        for cell, row in lookup(figures["rows"]).items():
-            total = totals.setdefault(cell, [0, 0])
-            total[0] += row["successes"]
-            total[1] += row["episodes"]
-    rows = []
-    for (mode, condition, terrain), (won, of) in totals.items():
-        low, high = wilson(won, of)
-        cell = {"mode": mode, "condition": condition, "terrain": terrain, "low": low, "high": high}
-        rows.append({**cell, "successes": won, "episodes": of})
-    return rows
-
-
-def _shared(several: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the ways that every one of several evaluations has."""
-    every = [set(names(figures["rows"], "mode")) for figures in several]
-    return [mode for mode in names(several[0]["rows"], "mode") if all(mode in one for one in every)]
-
-
-def _spread(counts: Sequence[tuple[int, int]]) -> str:
-    """Return the mean of several shares of success and their range, in percent; one number where all are alike."""
-    shares = [100 * won / of for won, of in counts]
-    mean, low, high = (f"{value:.0f}" for value in (sum(shares) / len(shares), min(shares), max(shares)))
-    return mean if low == high else f"{mean} ({low}–{high})"
-
-
-def _percent(won: int, of: int) -> str:
-    low, high = wilson(won, of)
-    return f"{won / of:.0%} ({100 * low:.0f}–{100 * high:.0f}) of {of}"
 
 
 def with_verdict(figures: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from benchmarks import (
     sim_bench,
     state_diagram,
     terrain_report,
+    training_seeds,
     view_report,
 )
 from dynamics_model import discovery_benchmark, dynamics_report, sine_report
@@ -201,8 +202,8 @@ TABLES: dict[str, Callable[[Any], str]] = {
         name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}"
         for name, made in evaluation_tables.FROM_RESULTS.items()
     },
-    "ood_narrow_seeds": seeds(evaluation_tables.seeds, evaluation_tables.seeds_by_cell),
-    "ood_short_seeds": seeds(evaluation_tables.seeds),
+    "ood_narrow_seeds": seeds(training_seeds.by_seed, training_seeds.by_cell),
+    "ood_short_seeds": seeds(training_seeds.by_seed),
     "bars": bars.markdown,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
@@ -256,9 +257,10 @@ def fill(text: str) -> str:
 
 
 def main() -> None:
-    """Fill every document, and draw what is drawn from the code."""
+    """Fill every document, and draw what is drawn from the code and from several result files."""
     for path, draw in DRAWINGS.items():
         path.write_text(draw(), encoding="utf-8")
+    training_seeds.figure([_read(name) for name in bars.SEEDS], ROOT / "docs" / "images" / "ood_narrow_seeds.png")
     for path in DOCUMENTS:
         path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -39,7 +39,6 @@ from deploy.controller import Controller, ControllerConfig
 from deploy.driver import Operator
 from deploy.gains import Gains
 from deploy.policy import OnnxPolicy
-from reports.charts import wilson
 from sim.factors import WEAK_LEGS, WIDE
 from sim.field import FieldRobot
 from tests.helpers_factors import within
@@ -115,28 +114,6 @@ def test_the_verdict_counts_hard_stairs_with_robots_that_are_not_nominal():
     said = evaluation_tables.verdict([*counted, *left_out, row("multi", "+3 kg", "stairs_13cm", 10)])
     assert said.endswith("multi, adapted 100% (72–100), vanilla 75% (53–89).")
     assert evaluation_tables.verdict(left_out) == "No such cells."
-
-
-def of_seed(won, *more):
-    rows = [("vanilla", "+3 kg", "stairs_13cm", won), ("vanilla", "nominal", "stairs_13cm", 0), *more]
-    named = [dict(zip(("mode", "condition", "terrain", "successes"), row, strict=True)) for row in rows]
-    return {"rows": [{**row, "episodes": 10} for row in named]}
-
-
-def test_training_seeds_stand_side_by_side_and_together():
-    several = [of_seed(9, ("oracle", "+3 kg", "stairs_13cm", 5)), of_seed(6)]
-    told = evaluation_tables.seeds(several)
-    assert "| training seed 0 | training seed 1 | mean (range) |" in told and "oracle" not in told
-    assert "| vanilla | 90% (60–98) of 10 | 60% (31–83) of 10 | 75 (60–90) |" in told
-    cells = evaluation_tables.seeds_by_cell(several)
-    assert "**stairs 13 cm**" in cells and "|  | +3 kg | nominal |" in cells and "oracle" not in cells
-    assert "| vanilla | 75 (60–90) | 0 |" in cells
-
-
-def test_episodes_of_several_training_seeds_are_added_up():
-    one, other = evaluation_tables.merged([of_seed(9), of_seed(6)])
-    assert (one["condition"], one["successes"], one["episodes"]) == ("+3 kg", 15, 20)
-    assert (one["low"], one["high"]) == wilson(15, 20) and (other["successes"], other["episodes"]) == (0, 20)
 
 
 def test_robots_that_could_not_be_calibrated_plainly_and_compensated_are_told_apart():
