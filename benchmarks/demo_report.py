@@ -142,7 +142,7 @@ def _paths(trials: Mapping[str, Sequence[TrialResult]], figures: Mapping[str, An
             path = np.array(trial.path).reshape(-1, 3)
             marks.append(Line(path[:, 0], path[:, 2], SERIES[name], faint=True, dotted=not trial.success))
         charts.append(Panel(WHAT[name], "from the first step, m", "trunk height, m", marks))
-    return panels(*charts)
+    return panels(*charts, columns=2)
 
 
 def _animation(film: Sequence[np.ndarray]) -> str:

@@ -25,16 +25,11 @@ def readings_text(readings: Sequence[Mapping[str, Any]]) -> str:
     """Return one line for each reading; a reading whose probe knows nothing is shown as unknown."""
     rows = [("", "reading", "typical error", "this log", "probe R2")]
     for reading in readings:
-        known = reading["known"]
-        rows.append(
-            (
-                reading["name"],
-                quantity(reading["value"], reading["unit"]) if known else "unknown",
-                quantity(reading["median_error"], reading["unit"].removesuffix("x")) if known else "",
-                f"+- {reading['spread']:.2f}" if known else "",
-                f"{reading['r2']:.2f}",
-            )
-        )
+        told, unit = ("unknown", "", ""), reading["unit"]
+        if reading["known"]:
+            error, spread = (quantity(reading[of], unit.removesuffix("x")) for of in ("median_error", "spread"))
+            told = (quantity(reading["value"], unit), error, f"+- {spread}")
+        rows.append((reading["name"], *told, f"{reading['r2']:.2f}"))
     return _aligned(rows)
 
 
@@ -43,8 +38,8 @@ def torques_text(readings: Sequence[Mapping[str, Any]]) -> str:
     rows = [("", "reading", "this log")]
     for reading in readings:
         if reading["name"] not in LEGS:
-            value = quantity(reading["value"], reading["unit"])
-            rows.append((reading["name"], value, f"+- {reading['spread']:.2f}"))
+            value, unit = quantity(reading["value"], reading["unit"]), reading["unit"].removesuffix("x")
+            rows.append((reading["name"], value, f"+- {quantity(reading['spread'], unit)}"))
     rows.append(("legs", weak_leg(readings), ""))
     return _aligned(rows)
 
@@ -77,7 +72,9 @@ def plain(context: Mapping[str, Any]) -> str:
 
 
 def quantity(value: float, unit: str) -> str:
-    """Return a value with its unit, as people write it."""
+    """Return a value with its unit, as people write it: "x 0.78", "1.42 kg", "12 ms" of seconds."""
+    if unit == "s":
+        return f"{1000 * value:.0f} ms"
     return f"x {value:.2f}" if unit == "x" else f"{value:.2f} {unit}".rstrip()
 
 

@@ -129,17 +129,15 @@ def map_of_robots(model: DynamicsModel, bank: ContextBank, context: np.ndarray) 
 def readings(context: Mapping[str, Any]) -> list[str]:
     """Return charts and a table of what was read of a robot, by its joint torques and by its context."""
     torques, probes = context["torque_readings"], [r for r in context["readings"] if r["known"]]
-    rows = {"x": [], "kg": []}
-    for several, source, series in ((torques, "torques", 1), (probes, "context", 0)):
-        for r in several:
-            if r["unit"] not in rows:
-                continue
-            spread = max(2 * r["spread"], r.get("median_error", 0.0))
-            name = f"{NAMES.get(r['name'], r['name'])} ({source})"
-            low, high = r["value"] - spread, r["value"] + spread
-            rows[r["unit"]].append(Interval(name, r["value"], low, high, quantity(r["value"], r["unit"]), series))
-    for found in rows.values():
-        found.sort(key=lambda row: row.name)
+    rows, order = {"x": [], "kg": []}, {name: place for place, name in enumerate(NAMES)}
+    every = [(r, "torques", 1) for r in torques] + [(r, "context", 0) for r in probes]
+    for r, source, series in sorted(every, key=lambda one: order.get(one[0]["name"], len(order))):
+        if r["unit"] not in rows:
+            continue
+        spread = max(2 * r["spread"], r.get("median_error", 0.0))
+        low, high = r["value"] - spread, r["value"] + spread
+        value = quantity(r["value"], r["unit"])
+        rows[r["unit"]].append(Interval(f"{called(r)} ({source})", r["value"], low, high, value, series))
     charts = []
     if rows["kg"]:
         top = max(3.0, *(row.high or 0.0 for row in rows["kg"]))

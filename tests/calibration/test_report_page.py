@@ -52,6 +52,28 @@ def test_a_nominal_robot_is_called_nominal(write, adapted):
     assert "keeps that context" in text and 'class="verdict plain"' in text
 
 
+def test_readings_stand_from_what_matters_most_to_what_matters_least():
+    def of(name, unit="x"):
+        return {
+            "name": name,
+            "unit": unit,
+            "value": 0.9,
+            "spread": 0.01,
+            "known": True,
+            "median_error": 0.02,
+            "r2": 0.9,
+        }
+
+    probes = [of("mine"), of("kd_strength"), of("kp_strength"), of("latency", "s")]
+    context = {"readings": probes, "torque_readings": [of("leg_rr"), of("leg_fl"), of("kp_strength")]}
+    chart, _, _, table = report_page.readings(context)
+    names = re.findall(r">([^<>]+) \((torques|context)\)<", chart)
+    stiffness = [("stiffness", "torques"), ("stiffness", "context")]
+    legs = [("front left", "torques"), ("rear right", "torques")]
+    assert names == [*stiffness, ("damping", "context"), *legs, ("mine", "context")]
+    assert "900 ms" in table and "20 ms" in table
+
+
 def test_the_command_writes_it(bench, bag, tmp_path, capsys):
     page = tmp_path / "adapt.html"
     words = ["adapt", str(bag()), "--out", str(tmp_path / "c.json"), "--model-dir", str(bench.models)]
