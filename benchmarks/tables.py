@@ -203,6 +203,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
         for name, made in evaluation_tables.FROM_RESULTS.items()
     },
     "ood_narrow_seeds": seeds(training_seeds.by_seed, training_seeds.by_cell),
+    "ood_narrow_21m_seeds": seeds(training_seeds.by_seed),
     "ood_short_seeds": seeds(training_seeds.by_seed),
     "bars": bars.markdown,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
@@ -222,7 +223,8 @@ TABLES: dict[str, Callable[[Any], str]] = {
 FILES: dict[str, str | tuple[str, ...]] = {
     "bars": bars.FILES,
     "ood_narrow_seeds": bars.SEEDS,
-    "ood_short_seeds": ("ood_short_seed0", "ood_short_seed1", "ood_short_seed2"),
+    "ood_narrow_21m_seeds": tuple(f"ood_narrow_21m_seed{seed}" for seed in range(3)),
+    "ood_short_seeds": tuple(f"ood_short_seed{seed}" for seed in range(3)),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
     evaluation_tables.FROM_ADAPTED: "ood_adapted",
     evaluation_tables.FROM_NARROW: "ood_narrow",
