@@ -178,9 +178,9 @@ def plot(rows: Rows, path: Path, seeds: Sequence[Mapping[tuple[str, str, str], M
                 at = 100 * row["successes"] / row["episodes"]
                 axis.plot([100 * row["low"], 100 * row["high"]], [place, place], color=colors[mode], lw=2.5, alpha=0.6)
                 axis.plot(at, place, "o", color=colors[mode], ms=4.5, mec="black", mew=0.5)
-                for one in seeds:
-                    row = one[mode, condition, terrain]
-                    axis.plot(100 * row["successes"] / row["episodes"], place + 0.3, "|", color="black", ms=4, mew=0.8)
+                for mine in (one[mode, condition, terrain] for one in seeds):
+                    at = 100 * mine["successes"] / mine["episodes"]
+                    axis.plot(at, place + 0.3, "|", color="black", ms=4, mew=0.8)
             axis.grid(axis="x", lw=0.4)
             axis.tick_params(labelsize=7, length=0)
             axis.spines[["top", "right", "left"]].set_visible(False)

@@ -28,8 +28,17 @@ def test_episodes_of_several_training_seeds_are_added_up():
     assert (one["low"], one["high"]) == wilson(15, 20) and (other["successes"], other["episodes"]) == (0, 20)
 
 
-def test_the_figure_shows_every_seed_and_all_of_them_together(tmp_path):
-    pytest.importorskip("matplotlib")
+def test_the_figure_shows_every_seed_and_all_of_them_together(tmp_path, monkeypatch):
+    axes = pytest.importorskip("matplotlib.axes")
+    drawn, plot = [], axes.Axes.plot
+
+    def recorded(axis, x, y, *look, **more):
+        drawn.append((x, look[0] if look else ""))
+        return plot(axis, x, y, *look, **more)
+
+    monkeypatch.setattr(axes.Axes, "plot", recorded)
     several = [of_seed(9, ("oracle", "+3 kg", "stairs_13cm", 5)), of_seed(6)]
     training_seeds.figure(several, tmp_path / "seeds.png")
+    assert [x for x, look in drawn if look == "|"] == [90.0, 60.0, 0.0, 0.0]
+    assert [x for x, look in drawn if look == "o"] == [75.0, 0.0]
     assert (tmp_path / "seeds.png").read_bytes().startswith(b"\x89PNG")
