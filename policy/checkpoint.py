@@ -22,7 +22,7 @@ def read(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint at {path}: give a run's folder, or a model_<samples>.pt in it")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"actor_state_dict", "critic_state_dict", "samples", "levels"} - set(state)
+        missing = {"actor_state_dict", "samples", "levels"} - set(state)
     except Exception as error:  # torch raises errors of many kinds for a damaged file
         raise ValueError(f"{path} is not a checkpoint, or damaged: copy it again or take an earlier one") from error
     if missing:

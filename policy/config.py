@@ -30,8 +30,8 @@ class PPOConfig:
     init_std: float = 0.8
     quiet_share: float = 0.0  # of the time in which a robot acts without exploring (`policy.exploration`)
 
-    def as_rsl_rl(self, actor_groups: list[str]) -> dict[str, Any]:
-        """Return the configuration dictionary of rsl_rl's runner."""
+    def as_rsl_rl(self, actor_groups: list[str], teacher: Path | None = None) -> dict[str, Any]:
+        """Return the configuration dictionary of rsl_rl's runner, for PPO or to imitate a teacher."""
         algorithm = asdict(self)
         hidden, steps, std = (algorithm.pop(key) for key in ("hidden_dims", "num_steps_per_env", "init_std"))
         network = {
@@ -40,11 +40,16 @@ class PPOConfig:
             "activation": "elu",
             "obs_normalization": True,
         }
+        algorithm["class_name"] = "policy.exploration:QuietPPO"
+        if teacher is not None:
+            kept = ("num_learning_epochs", "learning_rate", "max_grad_norm")
+            algorithm = {name: algorithm[name] for name in kept}
+            algorithm |= {"class_name": "policy.imitation:Imitation", "teacher": teacher, "gradient_length": 1}
         return {
             "num_steps_per_env": steps,
             "save_interval": 50,
             "obs_groups": {"actor": actor_groups, "critic": ["critic"]},
-            "algorithm": {"class_name": "policy.exploration:QuietPPO", **algorithm},
+            "algorithm": algorithm,
             "actor": {**network, "distribution_cfg": {"class_name": "GaussianDistribution", "init_std": std}},
             "critic": dict(network),
         }
@@ -63,6 +68,8 @@ class PolicyConfig:
         history: frames that mode `history` sees.
         init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight, and the adaptive
             learning rate at its smallest.
+        teacher: checkpoint or exported policy that sees one frame, imitated as it would act with gains corrected
+            for each robot (`policy.imitation`); without one, PPO learns from rewards.
         action_std: spread of the actions to go on from `init` with; None keeps a checkpoint's. A robot takes the mean,
             so a last stretch with little spread trains what it will do.
         resume: go on from the run's newest checkpoint.
@@ -76,6 +83,7 @@ class PolicyConfig:
     bank: Path | None = None
     history: int = 10
     init: Path | None = None
+    teacher: Path | None = None
     action_std: float | None = None
     resume: bool = False
     samples: float = 30e6

@@ -212,11 +212,11 @@ class Runner(OnPolicyRunner):
         whole = "critic_state_dict" in state
         whole_state = {**state, "actor_state_dict": {**wanted, **actor}}
         self._take(path, whole_state, {"actor": True, "critic": whole}, True)
-        if whole:
+        if "levels" in state:
             self._restore_levels(state)
-            self._go_gently()
-        else:
+        if not whole and hasattr(self.alg, "critic"):
             self._critic_only = CRITIC_WARM_UP
+        self._go_gently()
 
     def _go_gently(self) -> None:
         """Let the adaptive schedule begin at the smallest rate, unless the critic learns alone.

@@ -39,7 +39,7 @@ def make_runner(config: PolicyConfig, env: QuadrupedEnv) -> Runner:
     """Return PPO on the environment; seeds torch."""
     torch.manual_seed(config.seed + distributed.rank())
     np.random.seed(config.seed + distributed.rank())
-    setup = {**config.ppo.as_rsl_rl(ACTOR_GROUPS[config.mode]), "logger": WRITERS[config.logger]}
+    setup = {**config.ppo.as_rsl_rl(ACTOR_GROUPS[config.mode], config.teacher), "logger": WRITERS[config.logger]}
     metadata = {
         "robot": env.spec.name,
         "robot_digest": env.spec.digest(),
