@@ -256,6 +256,7 @@ def with_verdict(figures: Mapping[str, Any]) -> str:
 FROM_OOD = ("ood_walking", "ood_readings", "ood_use")
 FROM_ADAPTED = "ood_adapted_readings"
 FROM_NARROW = "ood_narrow_use"
+FROM_TAUGHT = "ood_taught_use"
 FROM_RESULTS = {
     **dict.fromkeys(
         (
@@ -267,6 +268,7 @@ FROM_RESULTS = {
             "ood_beyond_24",
             "ood_narrow",
             "ood_narrow_unlimited",
+            "ood_taught",
             "ood_go2",
         ),
         with_verdict,
@@ -275,6 +277,6 @@ FROM_RESULTS = {
     "ood_terrain_16": with_verdict,
     "ood_time": markdown,
     FROM_ADAPTED: read_from,
-    FROM_NARROW: context_use,
+    **dict.fromkeys((FROM_NARROW, FROM_TAUGHT), context_use),
     **dict(zip(FROM_OOD, (walking, read_from, context_use), strict=True)),
 }

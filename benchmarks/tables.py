@@ -52,6 +52,7 @@ DOCUMENTS = (
     ROOT / "docs" / "viewer.md",
     ROOT / "docs" / "results.md",
     ROOT / "docs" / "narrow.md",
+    ROOT / "docs" / "taught.md",
     ROOT / "docs" / "contexts.md",
 )
 DRAWINGS = {ROOT / "docs" / "images" / "states.svg": state_diagram.svg}
@@ -205,6 +206,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "ood_narrow_seeds": seeds(training_seeds.by_seed, training_seeds.by_cell),
     "ood_narrow_21m_seeds": seeds(training_seeds.by_seed),
     "ood_short_seeds": seeds(training_seeds.by_seed),
+    "ood_taught_seeds": seeds(training_seeds.by_seed, training_seeds.by_cell),
     "bars": bars.markdown,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
@@ -223,6 +225,8 @@ TABLES: dict[str, Callable[[Any], str]] = {
 FILES: dict[str, str | tuple[str, ...]] = {
     "bars": bars.FILES,
     "ood_narrow_seeds": bars.SEEDS,
+    "ood_taught_seeds": bars.TAUGHT,
+    evaluation_tables.FROM_TAUGHT: bars.TAUGHT[0],
     "ood_narrow_21m_seeds": tuple(f"ood_narrow_21m_seed{seed}" for seed in range(3)),
     "ood_short_seeds": tuple(f"ood_short_seed{seed}" for seed in range(3)),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
@@ -262,7 +266,8 @@ def main() -> None:
     """Fill every document, and draw what is drawn from the code and from several result files."""
     for path, draw in DRAWINGS.items():
         path.write_text(draw(), encoding="utf-8")
-    training_seeds.figure([_read(name) for name in bars.SEEDS], ROOT / "docs" / "images" / "ood_narrow_seeds.png")
+    for name, files in (("ood_narrow_seeds", bars.SEEDS), ("ood_taught_seeds", bars.TAUGHT)):
+        training_seeds.figure([_read(file) for file in files], ROOT / "docs" / "images" / f"{name}.png")
     for path in DOCUMENTS:
         path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
 
