@@ -162,7 +162,8 @@ class Runner(OnPolicyRunner):
         """Load a checkpoint of this run: networks, optimizer, terrain levels, counts.
 
         Raises:
-            ValueError: if it is damaged, or was trained for another robot, in another mode or with other contexts.
+            ValueError: if it is damaged, or was trained for another robot, in another mode, with other contexts, or the
+                other way: by rewards instead of by a teacher.
         """
         state = checkpoint.read(Path(path))
         for name, held in checkpoint.metadata(Path(path), state).items():
@@ -170,6 +171,10 @@ class Runner(OnPolicyRunner):
                 raise ValueError(
                     f"{path} is of {name} '{held}', not '{ours}': resume as it was begun, or give another --run"
                 )
+        taught = "critic_state_dict" not in state
+        if taught == hasattr(self.alg, "critic"):
+            how = "taught: resume it with its --teacher" if taught else "rewarded: resume it without --teacher"
+            raise ValueError(f"{path} was {how}, or go on from it with --init in another --run")
         self._take(Path(path), state, load_cfg, strict)
         self.current_learning_iteration, self.samples = state["iteration"], state["samples"]
         self._critic_only = state.get("critic_only", 0)

@@ -147,3 +147,18 @@ def test_a_teacher_that_sees_more_than_a_frame_is_refused(policy, tmp_path):
     run(config(tmp_path / "multi", mode="multi", bank=bank))
     with pytest.raises(ValueError, match="give a teacher of mode vanilla"):
         run(config(tmp_path / "student", teacher=tmp_path / "multi"))
+
+
+@pytest.mark.parametrize(
+    ("begun", "resumed", "said"), [(True, False, "with its --teacher"), (False, True, "without --")]
+)
+def test_a_run_goes_on_the_way_that_it_began(policy, tmp_path, begun, resumed, said):
+    """A run that was taught has no critic, and the optimizer of one that was rewarded knows one."""
+
+    def setup(taught, **changes):
+        return config(tmp_path / "run", teacher=policy if taught else None, **changes)
+
+    kept = run(setup(begun)).read_bytes()
+    with pytest.raises(ValueError, match=f"{said}.*--init"):
+        run(setup(resumed, samples=3 * ROLLOUT, resume=True))
+    assert newest_checkpoint(tmp_path / "run").read_bytes() == kept
