@@ -37,18 +37,21 @@ class Teacher(MLPModel):
         env: where it teaches.
 
     Raises:
-        FileNotFoundError, ValueError: if there is none, or it sees something else.
+        FileNotFoundError, ValueError: if there is none, it is of another robot, or it sees something else.
     """
 
     def __init__(self, path: Path, env: QuadrupedEnv) -> None:
-        state = warm_start.read(path)["actor_state_dict"]
+        held = warm_start.read(path)
+        if (robot := held["metadata"].get("robot")) not in (None, env.spec.name):
+            raise ValueError(f"{path} walks a {robot}, not a {env.spec.name}: give a teacher of this robot")
+        state = held["actor_state_dict"]
         weights = [state[name] for name in sorted(state) if name.startswith("mlp.") and name.endswith(".weight")]
         if weights[0].shape[1] != FRAME:
             raise ValueError(f"{path} takes {weights[0].shape[1]} inputs: give a teacher of mode vanilla")
         hidden, groups = [len(rows) for rows in weights[:-1]], {"teacher": ["proprioception"]}
         obs = env.get_observations()
         super().__init__(obs, groups, "teacher", env.num_actions, hidden, "elu", obs_normalization=True)
-        self.load_state_dict({name: held for name, held in state.items() if not name.startswith("distribution.")})
+        self.load_state_dict({name: values for name, values in state.items() if not name.startswith("distribution.")})
         self._env, self._columns, start = env, {}, 0
         for term in observation.PROPRIOCEPTION:
             self._columns[term.name] = slice(start, start + term.size)

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("rsl_rl")
 import torch
 
+import models
 from policy import checkpoint
 from policy.export import ExportConfig, export
 from policy.imitation import LEAST, Teacher
@@ -28,7 +29,7 @@ def policy(tmp_path_factory):
 
 @pytest.fixture
 def taught(policy, tmp_path):
-    """Return an environment without noise, what teaches in it, and the policy that it is."""
+    """Return an environment and what teaches in it."""
     env = make_env(config(tmp_path / "run").env)
     return env, Teacher(policy, env)
 
@@ -87,7 +88,7 @@ def test_the_policy_believes_that_it_walks_a_healthy_robot(taught):
     check(frame[:, 33:45], wanted)
     offset = frame[:, 9:21]
     torque = 0.7 * (SCALE * teacher(env.get_observations()) - offset)
-    torch.testing.assert_close(torque, SCALE * wants(teacher, frame) - offset, rtol=1e-4, atol=1e-5)
+    check(torque, SCALE * wants(teacher, frame) - offset)
 
 
 def test_a_robot_that_begins_anew_was_told_nothing(taught):
@@ -98,7 +99,7 @@ def test_a_robot_that_begins_anew_was_told_nothing(taught):
     frame = frame_of(env)
     assert not frame[:, 33:45].any()
     make_all(env, kp_scale=1.0, **HEALTHY)
-    torch.testing.assert_close(teacher(env.get_observations()), wants(teacher, frame), rtol=1e-4, atol=1e-5)
+    check(teacher(env.get_observations()), wants(teacher, frame))
 
 
 def test_no_more_is_made_up_for_than_is_sensible(taught):
@@ -147,6 +148,12 @@ def test_a_teacher_that_sees_more_than_a_frame_is_refused(policy, tmp_path):
     run(config(tmp_path / "multi", mode="multi", bank=bank))
     with pytest.raises(ValueError, match="give a teacher of mode vanilla"):
         run(config(tmp_path / "student", teacher=tmp_path / "multi"))
+
+
+def test_a_teacher_of_another_robot_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="walks a go2, not a go1: give a teacher of this robot"):
+        run(config(tmp_path / "student", teacher=models.path("go2") / "vanilla.onnx"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
