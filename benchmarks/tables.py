@@ -212,7 +212,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "dds": dds,
     "dds_soak": dds_soak,
     **dict.fromkeys(
-        ("commands", "commands_go2"),
+        ("commands", "commands_go2", "commands_taught"),
         lambda figures: f"{commands.markdown(figures)}\n\n{_origin(figures)}",
     ),
     "go2_walk": walk,
