@@ -68,9 +68,9 @@ class PolicyConfig:
         history: frames that mode `history` sees.
         init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight, and the adaptive
             learning rate at its smallest.
-        teacher: checkpoint or exported policy that sees one frame, imitated as it would act with gains corrected
-            for each robot (`policy.imitation`), with the networks, steps, epochs, learning rate, gradient norm and spread
-            of `ppo`; without one, PPO learns from rewards.
+        teacher: checkpoint or exported policy that sees one frame, imitated as it would act with gains corrected for
+            each robot (`policy.imitation`), with networks, steps, epochs, learning rate, gradient norm and spread of
+            `ppo`; without one, PPO learns from rewards.
         action_std: spread of the actions to go on from `init` with; None keeps a checkpoint's. A robot takes the mean,
             so a last stretch with little spread trains what it will do.
         resume: go on from the run's newest checkpoint.
