@@ -22,7 +22,7 @@ from robots import observation
 from sim.env import ACTION_LIMIT, QuadrupedEnv
 from sim.factors import FACTOR_NAMES, WEAK_LEGS
 
-LEAST = 0.4  # of a joint's stiffness that is made up for
+LEAST = 0.4  # of a joint's stiffness that is made up for; stiff joints are left as they are
 KP = FACTOR_NAMES.index("kp_scale")
 
 
@@ -65,7 +65,7 @@ class Teacher(MLPModel):
         env, scale = self._env, self._env.spec.action_scale
         frame = obs["critic"][:, :FRAME].clone()
         stiffness = env.factors[:, KP, None] * env.factors[:, WEAK_LEGS].repeat_interleave(3, dim=1)
-        stiffness = stiffness.clamp(min=LEAST)
+        stiffness = stiffness.clamp(min=LEAST, max=1.0)
         told = self._position + stiffness * (scale * env.action - self._position)
         frame[:, self._columns["last_action"]] = torch.where(self._fresh[:, None], 0.0, told / scale)
         wanted = self.mlp(self.obs_normalizer(frame)).clamp(-ACTION_LIMIT, ACTION_LIMIT)

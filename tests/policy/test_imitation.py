@@ -52,9 +52,10 @@ def check(got, expected):
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_healthy_robot_is_told_what_the_policy_does(taught):
+@pytest.mark.parametrize("kp_scale", [1.0, 1.3])
+def test_a_healthy_robot_and_a_stiff_one_are_told_what_the_policy_does(taught, kp_scale):
     env, teacher = taught
-    make_all(env, kp_scale=1.0, **HEALTHY)
+    make_all(env, kp_scale=kp_scale, **HEALTHY)
     for _ in range(3):
         obs = env.get_observations()
         wanted = wants(teacher, frame_of(env))
