@@ -24,7 +24,9 @@ class DemoConfig:
         kp_scale: factor on its joint stiffness; nothing is told of it.
         rise: of a step, m.
         steps: number of steps.
-        trials: climbs for each of the four ways.
+        compensate: walk 5 s first to read the motors, and correct the gains by that; without, the robot keeps its gains,
+            and the policy is merely told the context.
+        trials: climbs for each way.
         seed: of the field robot, its noise and the trials.
         model_dir: folder with the models; the shipped ones by default.
         out: folder for log, context and report; made anew.
@@ -36,6 +38,7 @@ class DemoConfig:
     kp_scale: float = 0.55
     rise: float = 0.17
     steps: int = 7
+    compensate: bool = True
     trials: int = 20
     seed: int = 0
     model_dir: Path | None = None
@@ -70,7 +73,7 @@ def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
     import models
     import robots
     from benchmarks import demo_report
-    from benchmarks.trials import COMMAND_DT, compensated_walk
+    from benchmarks.trials import COMMAND_DT
     from calibration import run as adapt
     from calibration.report import plain, text
     from sim.factors import RobotFactors
@@ -81,10 +84,7 @@ def demo(config: DemoConfig, command: list[str]) -> dict[str, Any]:
     spec, factors = robots.load(config.robot), RobotFactors(payload=config.payload, kp_scale=config.kp_scale)
     log, context = _make_folder(config.out)
     print(f"field robot: {spec.name}, payload {config.payload:g} kg, Kp x {config.kp_scale:g} (known to nobody)\n")
-    print("1. stand up, walk 5 s on flat ground to read the motors, then 20 s with corrected gains ...", flush=True)
-    robot = FieldRobot(spec, factors, seed=config.seed, command_dt=COMMAND_DT)
-    routine = compensated_walk(robot, folder, folder, log)
-    print(f"   logged to {log}; gains {routine.gains}\n")
+    _calibrate(config, FieldRobot(spec, factors, seed=config.seed, command_dt=COMMAND_DT), folder, log)
     print("2. find the robot's context in the log ...", flush=True)
     result = adapt(log, spec.name, context, folder, command=shlex.join(["dmcm", *command]), seed=config.seed)
     print(text(result))
@@ -129,6 +129,19 @@ def _make_folder(out: Path) -> tuple[Path, Path]:
     return log, context
 
 
+def _calibrate(config: DemoConfig, robot: Any, folder: Path, log: Path) -> None:
+    """Walk what the context is found in."""
+    from benchmarks.trials import calibration_walk, compensated_walk
+
+    read = "walk 5 s on flat ground to read the motors, then 20 s with corrected gains"
+    print(f"1. stand up, {read if config.compensate else 'walk 20 s on flat ground'} ...", flush=True)
+    if config.compensate:
+        print(f"   gains {compensated_walk(robot, folder, folder, log).gains}")
+    else:
+        calibration_walk(robot, folder, log)
+    print(f"   logged to {log}\n")
+
+
 def _jobs(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list[Any]:
     import robots
     from benchmarks.trials import Mode, TrialJob, nearest_stairs
@@ -136,12 +149,13 @@ def _jobs(config: DemoConfig, folder: Path, factors: Any, context: Path) -> list
     from sim.trial import StairsTrial
 
     terrain = nearest_stairs(load_bank(folder / "bank.safetensors", robots.load(config.robot)).terrains, config.rise)
-    modes = (
-        Mode("adapted", "multi.onnx", context),
+    modes = [
+        Mode("adapted" if config.compensate else "told", "multi.onnx", context),
         Mode("nominal", "multi.onnx"),
         Mode("vanilla", "vanilla.onnx"),
-        Mode("gains", "vanilla.onnx", context),
-    )
+    ]
+    if config.compensate:
+        modes.append(Mode("gains", "vanilla.onnx", context))
     return [
         TrialJob(
             config.robot,

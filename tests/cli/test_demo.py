@@ -10,6 +10,7 @@ import pytest
 import models
 from benchmarks.trials import nearest_stairs
 from cli.main import main
+from deploy.gains import NOMINAL, Gains
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_TORCH = """
@@ -61,6 +62,17 @@ def test_the_report_is_one_page_that_needs_no_network(demo):
     page = re.sub(r'srcdoc="[^"]*"', "", (out / "report.html").read_text())  # the 3-D replay is tests/viewer's
     assert "report.html" in printed and "of 1 climbs" in page and page.count("<figure") == 10
     assert "http" not in page and "<script" not in page
+
+
+def test_a_robot_that_keeps_its_gains_is_merely_told_its_context(tmp_path, capsys):
+    figures = tmp_path / "figures.json"
+    words = ["--no-compensate", "--kp-scale", "0.7", "--trials", "1", "--out", str(tmp_path), "--json", str(figures)]
+    assert main(["demo", *words]) == 0
+    made, context = json.loads(figures.read_text()), json.loads((tmp_path / "context.json").read_text())
+    assert list(made["success"]) == ["told", "nominal", "vanilla"]
+    assert Gains(**context["gains"]) == NOMINAL
+    assert "this robot's context" in capsys.readouterr().out
+    assert "With the context found the policy reached the top in" in (tmp_path / "report.html").read_text()
 
 
 def test_the_log_and_the_context_stay_for_dmcm_adapt(demo, tmp_path, capsys):
