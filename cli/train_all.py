@@ -41,9 +41,8 @@ class AllConfig:
         last_samples: environment steps of a last stretch of both, with little exploration, as a robot will act.
         fine_samples: environment steps of the policy without contexts after that, with fine physics, in which feet do
             not creep, and as many again with nuisances, after which it goes about as fast as told.
-        context_samples: environment steps of the policy with contexts, from there on, with the same robots.
-        taught_samples: environment steps of one with contexts that is taught by that without what corrected gains would
-            do, and as many again with fine physics.
+        context_samples: environment steps in which that teaches the policy with contexts what corrected gains would do,
+            and as many again with fine physics.
         num_robots: conditions in the dataset.
         seed: of every stage.
     """
@@ -56,8 +55,7 @@ class AllConfig:
     vanilla_samples: float = 5e6
     last_samples: float = 3.5e6
     fine_samples: float = 5e6
-    context_samples: float = 0.5e6
-    taught_samples: float = 0.8e6
+    context_samples: float = 0.8e6
     num_robots: int = 320
     seed: int = 0
 
@@ -93,13 +91,11 @@ def main(arguments: Sequence[str]) -> None:
     vanilla = _policy(config, out / "vanilla", config.fine_samples, *fine, *VARIED, "--init", firm)
     _export(config, vanilla, made / "vanilla.onnx")
     sees = ("--mode", "multi", *bank)
-    told = (*fine, *VARIED, "--mode", "multi", "--env.context-dropout", 0.25, "--init", vanilla)
-    _export(config, _policy(config, out / "multi", config.context_samples, *told), made / "multi.onnx", *sees)
     school = (*STEEP, *VARIED, *sees, "--teacher", vanilla, "--env.context-dropout", 0, "--action-std", 0.1)
     fast, slow = ("--ppo.learning-rate", 5e-4), ("--ppo.learning-rate", 1e-4, "--env.fine")
-    begun = _policy(config, out / "taught", config.taught_samples, *school, *fast, "--init", vanilla)
-    taught = _policy(config, out / "taught_fine", config.taught_samples, *school, *slow, "--init", begun)
-    _export(config, taught, made / "taught.onnx", *sees)
+    begun = _policy(config, out / "told", config.context_samples, *school, *fast, "--init", vanilla)
+    multi = _policy(config, out / "multi", config.context_samples, *school, *slow, "--init", begun)
+    _export(config, multi, made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 
 
