@@ -72,8 +72,8 @@ def write(
         {
             "Robot": f"{spec.name} with {robot['payload_kg']:g} kg on its back and Kp × {robot['kp_scale']:g}; "
             "neither was told to anything that ran",
-            "Walk": f"stand up, {'5 s of the calibration motion to read the motors, then ' if corrected else ''}20 s of "
-            f"{'it' if corrected else 'the calibration motion'}, through the real controller and its log ({log})",
+            "Walk": f"stand up, {'5 s to read the motors, then ' if corrected else ''}20 s of the calibration motion, "
+            f"through the real controller and its log ({log})",
             "Adaptation": f"{model.steps} gradient steps on the context, {context['log']['seconds']:.1f} s used; "
             f"gains of walking: {Gains(**context['gains'])}",
             "Climbs": f"{figures['success']['nominal']['trials']} each, from the same starts, headings and speeds",

@@ -24,8 +24,8 @@ class DemoConfig:
         kp_scale: factor on its joint stiffness; nothing is told of it.
         rise: of a step, m.
         steps: number of steps.
-        compensate: walk 5 s first to read the motors, and correct the gains by that; without, the robot keeps its gains,
-            and the policy is merely told the context.
+        compensate: walk 5 s first to read the motors, and correct the gains by that; otherwise the robot keeps its
+            gains, and the policy is merely told the context.
         trials: climbs for each way.
         seed: of the field robot, its noise and the trials.
         model_dir: folder with the models; the shipped ones by default.
