@@ -49,6 +49,15 @@ def lookup(rows: Rows) -> dict[tuple[str, str, str], Mapping[str, Any]]:
     return {(row["mode"], row["condition"], row["terrain"]): row for row in rows}
 
 
+def updated(several: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of an evaluation, but of policies that later ones evaluate anew those of the later ones."""
+    before, *since = (figures["rows"] for figures in several)
+    anew = [row for rows in since for row in rows]
+    policies = {row["mode"].split("_")[0] for row in anew}
+    kept = [row for row in before if row["mode"].split("_")[0] not in policies]
+    return sorted([*kept, *anew], key=lambda row: list(LABELS).index(row["mode"]))
+
+
 def share(row: Mapping[str, Any] | None) -> str:
     """Return success with its 95 % interval, in percent; a mark where robots could not be calibrated or stand."""
     if row is None:
@@ -253,23 +262,27 @@ def with_verdict(figures: Mapping[str, Any]) -> str:
     return f"{markdown(figures)}\n\n{verdict(figures['rows'])}"
 
 
-FROM_OOD = ("ood_walking", "ood_readings", "ood_use")
+def updated_with_verdict(several: Sequence[Mapping[str, Any]]) -> str:
+    """Return the tables of an evaluation that later ones update, and what came out."""
+    return with_verdict({"rows": updated(several)})
+
+
+def updated_walking(several: Sequence[Mapping[str, Any]]) -> str:
+    """Return how the robots walked, of an evaluation that later ones update."""
+    return walking({"rows": updated(several)})
+
+
+FROM_OOD = ("ood_readings", "ood_use")
 FROM_ADAPTED = "ood_adapted_readings"
 FROM_NARROW = "ood_narrow_use"
 FROM_TAUGHT = "ood_taught_use"
 FROM_RESULTS = {
     **dict.fromkeys(
         (
-            "ood",
-            "ood_shipped",
-            "ood_adapted",
             "ood_stranger",
-            "ood_beyond",
-            "ood_beyond_24",
             "ood_narrow",
             "ood_narrow_unlimited",
             "ood_taught",
-            "ood_go2",
         ),
         with_verdict,
     ),
@@ -278,5 +291,9 @@ FROM_RESULTS = {
     "ood_time": markdown,
     FROM_ADAPTED: read_from,
     **dict.fromkeys((FROM_NARROW, FROM_TAUGHT), context_use),
-    **dict(zip(FROM_OOD, (walking, read_from, context_use), strict=True)),
+    **dict(zip(FROM_OOD, (read_from, context_use), strict=True)),
 }
+UPDATED = {
+    **dict.fromkeys(("ood", "ood_shipped", "ood_beyond", "ood_go2"), updated_with_verdict),
+    "ood_walking": updated_walking,
+}  # tables of an evaluation and of those that update it

@@ -55,7 +55,8 @@ DOCUMENTS = (
     ROOT / "docs" / "taught.md",
     ROOT / "docs" / "contexts.md",
 )
-DRAWINGS = {ROOT / "docs" / "images" / "states.svg": state_diagram.svg}
+IMAGES = ROOT / "docs" / "images"
+DRAWINGS = {IMAGES / "states.svg": state_diagram.svg}
 
 
 def demo(figures: dict[str, Any]) -> str:
@@ -185,14 +186,13 @@ def _origin(figures: dict[str, Any]) -> str:
     )
 
 
-def seeds(*tables: Callable[[Any], str]) -> Callable[[Any], str]:
-    """Return what makes `tables` of several training seeds, and says where each seed's figures come from."""
+def together(*tables: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Return what makes `tables` of several files' figures, and says where each file's come from."""
     return lambda several: "\n\n".join([*(table(several) for table in tables), *map(_origin, several)])
 
 
 TABLES: dict[str, Callable[[Any], str]] = {
-    "demo": demo,
-    "demo_13cm": demo,
+    **dict.fromkeys(("demo", "demo_13cm", "demo_told"), demo),
     "bench_train": speed,
     "bench_odometry": odometry,
     "bench_meta": meta,
@@ -203,16 +203,17 @@ TABLES: dict[str, Callable[[Any], str]] = {
         name: lambda figures, made=made: f"{made(figures)}\n\n{_origin(figures)}"
         for name, made in evaluation_tables.FROM_RESULTS.items()
     },
-    "ood_narrow_seeds": seeds(training_seeds.by_seed, training_seeds.by_cell),
-    "ood_narrow_21m_seeds": seeds(training_seeds.by_seed),
-    "ood_short_seeds": seeds(training_seeds.by_seed),
-    "ood_taught_seeds": seeds(training_seeds.by_seed, training_seeds.by_cell),
+    **{name: together(made) for name, made in evaluation_tables.UPDATED.items()},
+    "ood_narrow_seeds": together(training_seeds.by_seed, training_seeds.by_cell),
+    "ood_narrow_21m_seeds": together(training_seeds.by_seed),
+    "ood_short_seeds": together(training_seeds.by_seed),
+    "ood_taught_seeds": together(training_seeds.by_seed, training_seeds.by_cell),
     "bars": bars.markdown,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
     "dds": dds,
     "dds_soak": dds_soak,
     **dict.fromkeys(
-        ("commands", "commands_go2", "commands_taught"),
+        ("commands", "commands_go2"),
         lambda figures: f"{commands.markdown(figures)}\n\n{_origin(figures)}",
     ),
     "go2_walk": walk,
@@ -229,6 +230,10 @@ FILES: dict[str, str | tuple[str, ...]] = {
     evaluation_tables.FROM_TAUGHT: bars.TAUGHT[0],
     "ood_narrow_21m_seeds": tuple(f"ood_narrow_21m_seed{seed}" for seed in range(3)),
     "ood_short_seeds": tuple(f"ood_short_seed{seed}" for seed in range(3)),
+    **dict.fromkeys(("ood", "ood_walking"), ("ood_before", "ood")),
+    "ood_shipped": bars.SHIPPED,
+    "ood_beyond": bars.BEYOND,
+    "ood_go2": ("ood_go2_before", "ood_go2"),
     **dict.fromkeys(evaluation_tables.FROM_OOD, "ood"),
     evaluation_tables.FROM_ADAPTED: "ood_adapted",
     evaluation_tables.FROM_NARROW: "ood_narrow",
@@ -267,7 +272,8 @@ def main() -> None:
     for path, draw in DRAWINGS.items():
         path.write_text(draw(), encoding="utf-8")
     for name, files in (("ood_narrow_seeds", bars.SEEDS), ("ood_taught_seeds", bars.TAUGHT)):
-        training_seeds.figure([_read(file) for file in files], ROOT / "docs" / "images" / f"{name}.png")
+        training_seeds.figure([_read(file) for file in files], IMAGES / f"{name}.png")
+    evaluation_tables.plot(evaluation_tables.updated([_read(file) for file in bars.SHIPPED]), IMAGES / "ood.png")
     for path in DOCUMENTS:
         path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")
 

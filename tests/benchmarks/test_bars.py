@@ -32,18 +32,20 @@ def dynamics(found, swap):
 
 
 def met(ours=190, theirs=150, adapted=190, found=1.1, swap=1.12, payload=0.4, kp=0.04):
-    wide = climbs({"vanilla": theirs, "vanilla_compensated": theirs, "multi_compensated": ours})
+    before = climbs({"vanilla": theirs, "vanilla_compensated": theirs, "multi_compensated": 0})
+    since = climbs({"multi_compensated": ours})
     narrow = climbs({m: theirs for m in ("vanilla", "single", "vanilla_compensated", "single_compensated", "oracle")})
     narrow["rows"] += climbs({"multi_compensated": ours, "multi": adapted})["rows"]
     motion = {"motions": {"shipped": {"robots": 24, "payload": payload, "kp": kp}}}
-    figures = [wide, climbs({"multi": adapted}), wide, narrow, dynamics(found, swap), motion, *[narrow] * 6]
+    shipped, beyond = [before, since, climbs({"multi": adapted})], [before, since]
+    figures = [*shipped, *beyond, narrow, dynamics(found, swap), motion, *[narrow] * 6]
     lines = bars.markdown(figures).split("\n")[2:]
     return [line.rsplit("|", 2)[1].strip() for line in lines], lines
 
 
 def test_what_is_enough_is_met():
     verdicts, lines = met()
-    assert verdicts == ["yes"] * 24
+    assert verdicts == ["yes"] * 25
     assert (
         "| above in 4 of 4 cells, below in 0, of 200 episodes each; together 95.0 (93.3–96.3) % against 75.0"
         in lines[8]
@@ -54,15 +56,15 @@ def test_what_is_enough_is_met():
     ("changed", "failing", "told"),
     [
         ({"ours": 189}, [0], "| 94.5 (90.4–96.9) % of 200 episodes |"),
-        ({"adapted": 159}, [4, 5, 6, 7, 13, 14, 15, 16], "multi, adapted: nominal"),
-        ({"theirs": 185}, [*range(8, 17)], "above in 0 of 4 cells, below in 0"),
-        ({"theirs": 200, "ours": 190}, [*range(8, 17)], "above in 0 of 4 cells, below in 4"),
-        ({"theirs": 200, "ours": 189}, [0, *range(8, 18)], "94"),
-        ({"theirs": 200, "adapted": 189}, [4, *range(8, 17), 18, 19], "94.5"),
-        ({"found": 1.3, "swap": 1.3}, [20], "70 % and 70 %"),
-        ({"found": 1.1, "swap": 1.2}, [21], "+9.1 % and +9.1 %"),
-        ({"payload": 0.51}, [22], "0.51 kg"),
-        ({"kp": 0.051}, [23], "5.1 %"),
+        ({"adapted": 159}, [4, 5, 6, 7, 11, 14, 15, 16, 17], "multi, adapted: nominal"),
+        ({"theirs": 185}, [*range(8, 18)], "above in 0 of 4 cells, below in 0"),
+        ({"theirs": 200, "ours": 190}, [*range(8, 18)], "above in 0 of 4 cells, below in 4"),
+        ({"theirs": 200, "ours": 189}, [0, *range(8, 19)], "94"),
+        ({"theirs": 200, "adapted": 189}, [4, *range(8, 18), 19, 20], "94.5"),
+        ({"found": 1.3, "swap": 1.3}, [21], "70 % and 70 %"),
+        ({"found": 1.1, "swap": 1.2}, [22], "+9.1 % and +9.1 %"),
+        ({"payload": 0.51}, [23], "0.51 kg"),
+        ({"kp": 0.051}, [24], "5.1 %"),
     ],
 )
 def test_what_is_not_enough_is_not(changed, failing, told):

@@ -268,6 +268,17 @@ def test_the_command_writes_table_figure_and_report(ran, tmp_path, monkeypatch):
         assert "|" in show(held)
 
 
+def test_policies_that_are_evaluated_anew_replace_what_they_were():
+    def rows(episodes, *modes):
+        return {"rows": [{"mode": mode, "episodes": episodes} for mode in modes]}
+
+    before = rows(1, "vanilla", "multi", "multi_gains", "vanilla_compensated")
+    found = evaluation_tables.updated([before, rows(2, "multi_compensated"), rows(3, "multi")])
+    got = [(row["mode"], row["episodes"]) for row in found]
+    assert got == [("vanilla", 1), ("vanilla_compensated", 1), ("multi", 3), ("multi_compensated", 2)]
+    assert len(evaluation_tables.updated([before])) == 4
+
+
 @pytest.mark.parametrize(
     "words", [["--ways", "magic"], ["--conditions", "+9 kg"], ["--terrains", "ice"], ["--episodes", "0"]]
 )
