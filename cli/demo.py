@@ -138,7 +138,10 @@ def _calibrate(config: DemoConfig, robot: Any, folder: Path, log: Path) -> None:
     if config.compensate:
         print(f"   gains {compensated_walk(robot, folder, folder, log).gains}")
     else:
-        calibration_walk(robot, folder, log)
+        try:
+            calibration_walk(robot, folder, log)
+        except ValueError as fell:
+            raise ValueError(f"{fell}; give a stiffer robot (--kp-scale), or leave --no-compensate out") from None
     print(f"   logged to {log}\n")
 
 

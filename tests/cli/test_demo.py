@@ -75,6 +75,11 @@ def test_a_robot_that_keeps_its_gains_is_merely_told_its_context(tmp_path, capsy
     assert "With the context found the policy reached the top in" in (tmp_path / "report.html").read_text()
 
 
+def test_a_robot_that_falls_with_its_own_gains_is_told_the_way_out(tmp_path, capsys):
+    assert main(["demo", "--no-compensate", "--kp-scale", "0.45", "--payload", "4", "--out", str(tmp_path)]) == 1
+    assert "while calibrating: " in (told := capsys.readouterr().err) and "leave --no-compensate out" in told
+
+
 def test_the_log_and_the_context_stay_for_dmcm_adapt(demo, tmp_path, capsys):
     _, out, _ = demo
     again = tmp_path / "context.json"
