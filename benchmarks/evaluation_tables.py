@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -262,14 +262,9 @@ def with_verdict(figures: Mapping[str, Any]) -> str:
     return f"{markdown(figures)}\n\n{verdict(figures['rows'])}"
 
 
-def updated_with_verdict(several: Sequence[Mapping[str, Any]]) -> str:
-    """Return the tables of an evaluation that later ones update, and what came out."""
-    return with_verdict({"rows": updated(several)})
-
-
-def updated_walking(several: Sequence[Mapping[str, Any]]) -> str:
-    """Return how the robots walked, of an evaluation that later ones update."""
-    return walking({"rows": updated(several)})
+def of_updated(made: Callable[[Mapping[str, Any]], str]) -> Callable[[Sequence[Mapping[str, Any]]], str]:
+    """Return what makes a table of an evaluation that later ones update."""
+    return lambda several: made({"rows": updated(several)})
 
 
 FROM_OOD = ("ood_readings", "ood_use")
@@ -294,6 +289,6 @@ FROM_RESULTS = {
     **dict(zip(FROM_OOD, (read_from, context_use), strict=True)),
 }
 UPDATED = {
-    **dict.fromkeys(("ood", "ood_shipped", "ood_beyond", "ood_go2"), updated_with_verdict),
-    "ood_walking": updated_walking,
+    **dict.fromkeys(("ood", "ood_shipped", "ood_beyond", "ood_go2"), of_updated(with_verdict)),
+    "ood_walking": of_updated(walking),
 }  # tables of an evaluation and of those that update it

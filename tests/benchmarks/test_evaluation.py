@@ -266,6 +266,8 @@ def test_the_command_writes_table_figure_and_report(ran, tmp_path, monkeypatch):
     assert (out / "ood.png").stat().st_size > 10_000 and "Which policy climbs" in (out / "report.html").read_text()
     for show in evaluation_tables.FROM_RESULTS.values():
         assert "|" in show(held)
+    for show in evaluation_tables.UPDATED.values():
+        assert "|" in show([held, held])
 
 
 def test_policies_that_are_evaluated_anew_replace_what_they_were():
