@@ -42,7 +42,7 @@ class PPOConfig:
         }
         algorithm["class_name"] = "policy.exploration:QuietPPO"
         if teacher is not None:
-            kept = ("num_learning_epochs", "learning_rate", "max_grad_norm")
+            kept = ("num_learning_epochs", "learning_rate", "max_grad_norm", "quiet_share")
             algorithm = {name: algorithm[name] for name in kept}
             algorithm |= {"class_name": "policy.imitation:Imitation", "teacher": teacher, "gradient_length": 1}
         return {
@@ -69,8 +69,8 @@ class PolicyConfig:
         init: checkpoint or exported policy (.onnx) to start from; new inputs start at zero weight, and the adaptive
             learning rate at its smallest.
         teacher: checkpoint or exported policy that sees one frame, imitated as it would act with gains corrected for
-            each robot (`policy.imitation`), with networks, steps, epochs, learning rate, gradient norm and spread of
-            `ppo`; without one, PPO learns from rewards.
+            each robot (`policy.imitation`), with networks, steps, epochs, learning rate, gradient norm, spread and
+            quiet share of `ppo`; without one, PPO learns from rewards.
         action_std: spread of the actions to go on from `init` with; None keeps a checkpoint's. A robot takes the mean,
             so a last stretch with little spread trains what it will do.
         resume: go on from the run's newest checkpoint.

@@ -17,6 +17,7 @@ from rsl_rl.storage import RolloutStorage
 from tensordict import TensorDict
 
 from policy import warm_start
+from policy.exploration import Spells
 from policy.modes import FRAME
 from robots import observation
 from sim.env import ACTION_LIMIT, QuadrupedEnv
@@ -83,10 +84,20 @@ class Teacher(MLPModel):
 class Imitation(Distillation):
     """rsl_rl's distillation (DAgger): the student walks, with noise, and learns what the teacher would have done.
 
-    Its checkpoints hold an actor like PPO's, and no critic.
+    In spells it walks without noise. Its checkpoints hold an actor like PPO's, and no critic.
     """
 
     schedule = "fixed"
+
+    def __init__(self, *arguments: Any, quiet_share: float, **others: Any) -> None:
+        """Take rsl_rl's arguments, and the share of the time in which the mean acts, from 0 to below 1."""
+        super().__init__(*arguments, **others)
+        self._spells = Spells(quiet_share, self.storage.num_envs, self.device)
+
+    def act(self, obs: TensorDict) -> torch.Tensor:
+        """Return the student's actions (n, 12), and keep them with what the teacher would have done."""
+        self.transition.actions = self._spells.mix(super().act(obs), self.student.output_mean)
+        return self.transition.actions
 
     def save(self) -> dict[str, Any]:
         """Return actor and optimizer."""

@@ -46,6 +46,23 @@ def test_a_share_of_the_time_the_mean_acts_in_spells(tmp_path, monkeypatch):
     assert 0.3 / 20 < changes < 1.5 / 20
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_student_of_a_teacher_has_such_spells_as_well(tmp_path, monkeypatch, share):
+    monkeypatch.setattr(exploration, "SPELL", 20)
+    run(config(tmp_path / "teacher"))
+    setup = config(tmp_path / "run", teacher=tmp_path / "teacher")
+    setup.ppo.quiet_share = share
+    env = make_env(setup.env)
+    learner, obs, quiet = make_runner(setup, env).alg, env.get_observations(), []
+    with torch.inference_mode():
+        for _ in range(STEPS // 4):
+            actions = learner.act(obs)
+            assert torch.equal(learner.transition.actions, actions)
+            assert not torch.equal(learner.transition.privileged_actions, actions)
+            quiet.append((actions == learner.student.output_mean).all(1))
+    assert share - 0.2 <= torch.stack(quiet).float().mean() <= share + 0.2 * (share > 0)
+
+
 @pytest.mark.parametrize("share", [1.0, -0.1, float("nan")])
 def test_a_share_that_is_none_is_refused_before_anything_is_made(tmp_path, share):
     setup = config(tmp_path / "run")
