@@ -22,6 +22,7 @@ LEVEL = "--env.terrain.start-level"
 # Where a robot calibrates: much flat ground, of any grip, on which one with a weak leg must not fall.
 GROUND = (*VARIED, "--env.factors", "limping", LEVEL, 4)
 GROUND += ("--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
+TEACHING = (("told", 5e-4), ("told_fine", 1e-4, "--env.fine"), ("multi", 3e-5, "--env.fine"))  # learning rates
 STEEP = (LEVEL, 7)  # where it climbs: every height from the beginning, as the start has seen them
 
 
@@ -41,8 +42,8 @@ class AllConfig:
         last_samples: environment steps of a last stretch of both, with little exploration, as a robot will act.
         fine_samples: environment steps of the policy without contexts after that, with fine physics, in which feet do
             not creep, and as many again with nuisances, after which it goes about as fast as told.
-        context_samples: environment steps in which that teaches the policy with contexts what corrected gains would do,
-            and as many again with fine physics.
+        context_samples: environment steps in which that teaches the policy with contexts what corrected gains would do;
+            as many again with fine physics, and once more with small steps.
         num_robots: conditions in the dataset.
         seed: of every stage.
     """
@@ -91,10 +92,12 @@ def main(arguments: Sequence[str]) -> None:
     vanilla = _policy(config, out / "vanilla", config.fine_samples, *fine, *VARIED, "--init", firm)
     _export(config, vanilla, made / "vanilla.onnx")
     sees = ("--mode", "multi", *bank)
-    school = (*STEEP, *VARIED, *sees, "--teacher", vanilla, "--env.context-dropout", 0, "--action-std", 0.1)
-    fast, slow = ("--ppo.learning-rate", 5e-4), ("--ppo.learning-rate", 1e-4, "--env.fine")
-    begun = _policy(config, out / "told", config.context_samples, *school, *fast, "--init", vanilla)
-    multi = _policy(config, out / "multi", config.context_samples, *school, *slow, "--init", begun)
+    school = (*STEEP, *VARIED, *sees, "--teacher", vanilla, "--env.context-dropout", 0)
+    school += ("--action-std", 0.1, "--ppo.quiet-share", 0.5)
+    multi = vanilla
+    for name, rate, *physics in TEACHING:
+        step = (*school, "--ppo.learning-rate", rate, *physics, "--init", multi)
+        multi = _policy(config, out / name, config.context_samples, *step)
     _export(config, multi, made / "multi.onnx", *sees)
     print(f"\nall stages are finished: dmcm demo --robot {config.robot} --model-dir {made}")
 
