@@ -56,6 +56,7 @@ DOCUMENTS = (
     ROOT / "docs" / "contexts.md",
 )
 IMAGES = ROOT / "docs" / "images"
+SERIES = ("narrow_21m", "short", "noisy")  # evaluations of three training seeds, shown side by side
 DRAWINGS = {IMAGES / "states.svg": state_diagram.svg}
 
 
@@ -205,8 +206,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     },
     **{name: together(made) for name, made in evaluation_tables.UPDATED.items()},
     "ood_narrow_seeds": together(training_seeds.by_seed, training_seeds.by_cell),
-    "ood_narrow_21m_seeds": together(training_seeds.by_seed),
-    "ood_short_seeds": together(training_seeds.by_seed),
+    **{f"ood_{name}_seeds": together(training_seeds.by_seed) for name in SERIES},
     "ood_taught_seeds": together(training_seeds.by_seed, training_seeds.by_cell),
     "bars": bars.markdown,
     "ros2": lambda figures: f"{ros2.table(figures)}\n\n{_origin(figures)}",
@@ -228,8 +228,7 @@ FILES: dict[str, str | tuple[str, ...]] = {
     "ood_narrow_seeds": bars.SEEDS,
     "ood_taught_seeds": bars.TAUGHT,
     evaluation_tables.FROM_TAUGHT: bars.TAUGHT[0],
-    "ood_narrow_21m_seeds": tuple(f"ood_narrow_21m_seed{seed}" for seed in range(3)),
-    "ood_short_seeds": tuple(f"ood_short_seed{seed}" for seed in range(3)),
+    **{f"ood_{name}_seeds": tuple(f"ood_{name}_seed{seed}" for seed in range(3)) for name in SERIES},
     **dict.fromkeys(("ood", "ood_walking"), ("ood_before", "ood")),
     "ood_shipped": bars.SHIPPED,
     "ood_beyond": bars.BEYOND,
