@@ -56,7 +56,7 @@ DOCUMENTS = (
     ROOT / "docs" / "contexts.md",
 )
 IMAGES = ROOT / "docs" / "images"
-SERIES = ("narrow_21m", "short", "noisy")  # evaluations of three training seeds, shown side by side
+SERIES = ("narrow_21m", "short", "taught_before")  # evaluations of three training seeds, shown side by side
 DRAWINGS = {IMAGES / "states.svg": state_diagram.svg}
 
 

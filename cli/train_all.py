@@ -22,8 +22,8 @@ LEVEL = "--env.terrain.start-level"
 # Where a robot calibrates: much flat ground, of any grip, on which one with a weak leg must not fall.
 GROUND = (*VARIED, "--env.factors", "limping", LEVEL, 4)
 GROUND += ("--env.terrain.shares.flat", 0.5, "--env.terrain.shares.stairs", 0.25)
-TEACHING = (("told", 5e-4), ("told_fine", 1e-4, "--env.fine"), ("multi", 3e-5, "--env.fine"))  # learning rates
 STEEP = (LEVEL, 7)  # where it climbs: every height from the beginning, as the start has seen them
+TEACHING = (("told", 5e-4), ("told_fine", 1e-4, "--env.fine"), ("multi", 3e-5, "--env.fine"))  # at what rates
 
 
 @dataclass
