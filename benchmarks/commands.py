@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from typing import Any
 import numpy as np
 
 import robots
-from benchmarks.trials import COMMAND_DT, controller
+from benchmarks.trials import COMMAND_DT, calibration_walk, controller
+from calibration import run as adapt
+from deploy.context import RobotContext, load_context
 from deploy.controller import Controller
 from deploy.driver import Operator, StateLike
 from deploy.loop import run
+from deploy.policy import OnnxPolicy
 from deploy.script import Script, parse
+from reports.charts import wilson
 from sim.factors import RANGES, RobotFactors
 from sim.field import FieldRobot
 
@@ -40,42 +45,85 @@ GOES = 0.5  # share of a command from which a robot is said to follow it
 
 @dataclass(frozen=True)
 class Walk:
-    """A field robot to walk, in a process of its own: policy `policy` of the folder `models`, flat ground."""
+    """A field robot to walk, in a process of its own, on flat ground.
+
+    Attributes:
+        robot: its name.
+        models: folder with policies, bank and dynamics model.
+        policy: file of the policy that walks.
+        factors: of the robot.
+        seed: of its masses, sensors and noise.
+        adapted: whether the policy is told the context that 20 s on flat ground give, as in the field, or the nominal
+            robot's.
+    """
 
     robot: str
     models: Path
     policy: str
     factors: RobotFactors
     seed: int
+    adapted: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return what the table calls the policy."""
+        return Path(self.policy).stem + (", adapted" if self.adapted else "")
+
+    def make(self) -> FieldRobot:
+        """Return the robot, lying."""
+        return FieldRobot(robots.load(self.robot), self.factors, seed=self.seed, command_dt=COMMAND_DT)
 
 
 def walks(robot: str, models: Path, policies: Iterable[str], count: int, seed: int) -> list[Walk]:
-    """Return a nominal robot and `count` of the wide ranges for every policy, the same ones."""
+    """Return a nominal robot and `count` of the wide ranges for every policy; one on contexts adapted too.
+
+    Raises:
+        FileNotFoundError, ValueError: if a policy is missing, damaged, or of another robot.
+    """
     drawn = RANGES["wide"].sample(np.random.default_rng(seed), count)
     conditions = [RobotFactors(), *(RobotFactors.from_array(row) for row in drawn)]
-    return [Walk(robot, models, name, one, seed + i) for name in policies for i, one in enumerate(conditions)]
+    spec = robots.load(robot)
+    return [
+        Walk(robot, models, name, one, seed + i, adapted)
+        for name in policies
+        for adapted in ((False, True) if OnnxPolicy.load(models / name, spec).takes_contexts else (False,))
+        for i, one in enumerate(conditions)
+    ]
 
 
 def follow(walk: Walk) -> list[dict[str, Any]]:
     """Return a row for each command, up to a fault: `policy`, `seed`, `command`, `asked` and `done` (3,), `fault`."""
-    robot = FieldRobot(robots.load(walk.robot), walk.factors, seed=walk.seed, command_dt=COMMAND_DT)
-    made = controller(walk.robot, walk.models, walk.policy, None, "flat")
+    try:
+        context = _found(walk) if walk.adapted else None
+    except ValueError as lost:
+        return [_row(walk, next(iter(COMMANDS)), np.zeros(0), str(lost))]
+    robot, made = walk.make(), controller(walk.robot, walk.models, walk.policy, context, "flat")
     rows = []
     for command, asked in COMMANDS.items():
-        done = _done(made, robot, asked)
-        rows.append(
-            {
-                "policy": Path(walk.policy).stem,
-                "seed": walk.seed,
-                "command": command,
-                "asked": list(asked),
-                "done": np.round(done, 4).tolist() if len(done) else None,
-                "fault": made.fault,
-            }
-        )
+        rows.append(_row(walk, command, _done(made, robot, asked), made.fault))
         if made.fault:
             break
     return rows
+
+
+def _found(walk: Walk) -> RobotContext:
+    """Return the robot's context as the field finds it; raise ValueError if the robot falls, or its walk is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        log, context = Path(folder) / "log", Path(folder) / "context.json"
+        calibration_walk(walk.make(), walk.models, log)
+        adapt(log, walk.robot, context, walk.models, command="bench commands", seed=walk.seed)
+        return load_context(context, robots.load(walk.robot))
+
+
+def _row(walk: Walk, command: str, done: np.ndarray, fault: str) -> dict[str, Any]:
+    return {
+        "policy": walk.name,
+        "seed": walk.seed,
+        "command": command,
+        "asked": list(COMMANDS[command]),
+        "done": np.round(done, 4).tolist() if len(done) else None,
+        "fault": fault,
+    }
 
 
 def _done(made: Controller, robot: FieldRobot, asked: Sequence[float]) -> np.ndarray:
@@ -126,6 +174,21 @@ def markdown(figures: dict[str, Any]) -> str:
         lines.append(f"| {command} ({_numbers(asked)}) | " + " | ".join(cells) + " |")
     fallen = {name: sum(bool(row["fault"]) for row in rows if row["policy"] == name) for name in policies}
     lines += ["", "Faults: " + ", ".join(f"{name} {count}" for name, count in fallen.items()) + "."]
+    return "\n".join(lines)
+
+
+def fallen(several: Sequence[dict[str, Any]]) -> str:
+    """Return a table of `dmcm bench commands` with several training seeds: how many robots fell, by policy."""
+    policies = list(dict.fromkeys(row["policy"] for figures in several for row in figures["rows"]))
+    robots_each = [figures["robots"] + 1 for figures in several]
+    head = ["", *(f"training seed {seed}" for seed in range(len(several))), "together"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for name in policies:
+        lost = [sum(bool(r["fault"]) for r in f["rows"] if r["policy"] == name) for f in several]
+        low, high = wilson(sum(lost), sum(robots_each))
+        cells = [f"{one} of {each}" for one, each in zip(lost, robots_each, strict=True)]
+        share = f"{sum(lost) / sum(robots_each):.0%} ({100 * low:.0f}–{100 * high:.0f})"
+        lines.append(f"| {name} | " + " | ".join([*cells, share]) + " |")
     return "\n".join(lines)
 
 

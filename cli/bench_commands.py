@@ -15,6 +15,8 @@ DYNAMICS = "dynamics.onnx"  # no policy
 class CommandsBenchConfig:
     """Command simulated field robots ahead, back, sideways and around, each from standing, and see what they do.
 
+    A policy on contexts is told the nominal robot's, and again the one that each robot's 20 s on flat ground gave.
+
     Attributes:
         robot: which robot.
         models: folder with the policies; the shipped one by default.

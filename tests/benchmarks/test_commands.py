@@ -1,8 +1,12 @@
+import numpy as np
 import pytest
 
 import models
+import robots
 from benchmarks import commands
 from cli import bench_commands
+from deploy.context import load_bank
+from sim.factors import RobotFactors
 
 
 def row(command="back", done=(-0.3, 0.0, 0.0), seed=0, policy="vanilla", fault=""):
@@ -43,7 +47,8 @@ SLUGGISH = {("go1", "slowly back"): 0.3}  # how far it goes at least of what is 
 
 @pytest.mark.parametrize("robot", ["go1", "go2"])
 def test_shipped_policies_follow_commands_in_every_direction(robot):
-    (walk,) = commands.walks(robot, models.path(robot), ["multi.onnx"], count=0, seed=0)
+    walk, adapted = commands.walks(robot, models.path(robot), ["multi.onnx"], count=0, seed=0)
+    assert (walk.name, adapted.name) == ("multi", "multi, adapted")
     rows = commands.follow(walk)
     assert [r["command"] for r in rows] == list(commands.COMMANDS) and not any(r["fault"] for r in rows)
     told = [row for row in rows if any(row["asked"])]
@@ -54,3 +59,28 @@ def test_shipped_policies_follow_commands_in_every_direction(robot):
     }
     assert len(told) == len(commands.COMMANDS) - 1 and not slow
     assert abs(rows[-1]["done"][0]) < 0.05, "a robot that is told to stand stands"
+
+
+def test_a_policy_on_contexts_is_told_the_one_that_the_robot_walked_for(monkeypatch):
+    monkeypatch.setattr(commands, "COMMANDS", {"standing": commands.COMMANDS["standing"]})
+    soft = commands.Walk("go1", models.path("go1"), "multi.onnx", RobotFactors(kp_scale=0.7), seed=3, adapted=True)
+    told = []
+    made = commands.controller
+    monkeypatch.setattr(commands, "controller", lambda *words: told.append(words[3]) or made(*words))
+    (found,) = commands.follow(soft)
+    assert found["policy"] == "multi, adapted" and not found["fault"]
+    nominal = load_bank(models.path("go1") / "bank.safetensors", robots.load("go1")).nominal_robot
+    assert np.linalg.norm(told[0].values - nominal) > 0.1
+
+
+def test_a_robot_that_falls_while_it_calibrates_has_fallen():
+    limp = RobotFactors(payload=3.0, kp_scale=0.3)
+    (lost,) = commands.follow(commands.Walk("go1", models.path("go1"), "multi.onnx", limp, seed=0, adapted=True))
+    assert lost["fault"].startswith("the robot faulted while calibrating") and lost["done"] is None
+
+
+def test_falls_are_counted_by_policy_over_training_seeds():
+    one = {"robots": 1, "rows": [row(), row("ahead", None, seed=1, fault="tipped over"), row(policy="multi, adapted")]}
+    table = commands.fallen([one, {"robots": 1, "rows": [row(), row(policy="multi, adapted")]}])
+    assert "| vanilla | 1 of 2 | 0 of 2 | 25% (5–70) |" in table
+    assert "| multi, adapted | 0 of 2 | 0 of 2 | 0% (0–49) |" in table
