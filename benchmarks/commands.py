@@ -178,17 +178,18 @@ def markdown(figures: dict[str, Any]) -> str:
 
 
 def fallen(several: Sequence[dict[str, Any]]) -> str:
-    """Return a table of `dmcm bench commands` with several training seeds: how many robots fell, by policy."""
+    """Return a table of `dmcm bench commands` with one or several training seeds: how many robots fell, by policy."""
     policies = list(dict.fromkeys(row["policy"] for figures in several for row in figures["rows"]))
     robots_each = [figures["robots"] + 1 for figures in several]
-    head = ["", *(f"training seed {seed}" for seed in range(len(several))), "together"]
+    seeds = [f"training seed {seed}" for seed in range(len(several))] if len(several) > 1 else ["fell"]
+    head = ["", *seeds, "percent"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name in policies:
         lost = [sum(bool(r["fault"]) for r in f["rows"] if r["policy"] == name) for f in several]
         low, high = wilson(sum(lost), sum(robots_each))
         cells = [f"{one} of {each}" for one, each in zip(lost, robots_each, strict=True)]
-        share = f"{sum(lost) / sum(robots_each):.0%} ({100 * low:.0f}–{100 * high:.0f})"
-        lines.append(f"| {name} | " + " | ".join([*cells, share]) + " |")
+        percent = f"{100 * sum(lost) / sum(robots_each):.0f} ({100 * low:.0f}–{100 * high:.0f})"
+        lines.append(f"| {name} | " + " | ".join([*cells, percent]) + " |")
     return "\n".join(lines)
 
 

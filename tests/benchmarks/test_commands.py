@@ -82,5 +82,8 @@ def test_a_robot_that_falls_while_it_calibrates_has_fallen():
 def test_falls_are_counted_by_policy_over_training_seeds():
     one = {"robots": 1, "rows": [row(), row("ahead", None, seed=1, fault="tipped over"), row(policy="multi, adapted")]}
     table = commands.fallen([one, {"robots": 1, "rows": [row(), row(policy="multi, adapted")]}])
-    assert "| vanilla | 1 of 2 | 0 of 2 | 25% (5–70) |" in table
-    assert "| multi, adapted | 0 of 2 | 0 of 2 | 0% (0–49) |" in table
+    assert "| vanilla | 1 of 2 | 0 of 2 | 25 (5–70) |" in table
+    assert "| multi, adapted | 0 of 2 | 0 of 2 | 0 (0–49) |" in table
+    assert "|  | fell | percent |" in commands.fallen([one]) and "| vanilla | 1 of 2 | 50 (9–91) |" in commands.fallen(
+        [one]
+    )
